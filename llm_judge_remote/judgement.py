@@ -1,0 +1,85 @@
+"""What became of one sample."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+
+__all__ = ["Judgement", "Outcome"]
+
+
+class Outcome(str, Enum):
+    """How a sample came by its score."""
+
+    JUDGED = "judged"
+    """The judge gave the score."""
+    EMPTY_CANDIDATE = "empty_candidate"
+    """There was nothing to judge: 0.0, no request."""
+    NO_REFERENCE = "no_reference"
+    """There was nothing to judge against: 0.0, no request."""
+    FALLBACK = "fallback"
+    """The judge gave none; the score is what `fallback` says."""
+    FAILED = "failed"
+    """Neither the judge nor the fallback gave one: 0.0."""
+
+    __str__ = str.__str__
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The whole truth about one sample.
+
+    Attributes:
+        score: In [0, 1].
+        outcome: How the sample came by its score.
+        reason: Why it is not `judged`, in words; "" otherwise.
+        reply: The judge's text for the reference that counted; "" without one.
+        reference_index: Which of the sample's references the score stands for; -1 if none.
+        candidate_cut: Whether the middle of the candidate was left out, for the prompt to fit the model.
+        server: Address of the server that gave the reply, or was asked last; "" if none was asked.
+        attempts: Requests sent for this sample, all references together.
+        latency_s: Seconds from the call to the score, waiting included.
+        prompt_tokens: As counted by the server, all requests together; 0 where it did not say.
+        completion_tokens: The same for the replies.
+    """
+
+    score: float
+    outcome: Outcome
+    reason: str = ""
+    reply: str = ""
+    reference_index: int = -1
+    candidate_cut: bool = False
+    server: str = ""
+    attempts: int = 0
+    latency_s: float = 0.0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a score that no trainer should see."""
+        if not (math.isfinite(self.score) and 0.0 <= self.score <= 1.0):
+            msg = f"a score is a number in [0, 1], not {self.score!r}"
+            raise ValueError(msg)
+
+    def to_dict(self) -> dict[str, float | int | str]:
+        """The flat dict that a trainer logs.
+
+        Always the same keys, in the same order, with plain values: never None, NaN, lists or numpy. No key is
+        called `reward`, which some trainers take for their own. The reply's text is left out: read `reply`.
+        """
+        return {
+            "score": self.score,
+            "acc": self.score,
+            "judge_ok": int(self.outcome is Outcome.JUDGED),
+            "judge_fallback": int(self.outcome is Outcome.FALLBACK),
+            "judge_outcome": self.outcome.value,
+            "judge_reason": self.reason,
+            "judge_reference_index": self.reference_index,
+            "judge_candidate_cut": int(self.candidate_cut),
+            "judge_server": self.server,
+            "judge_attempts": self.attempts,
+            "judge_latency_s": self.latency_s,
+            "judge_prompt_tokens": self.prompt_tokens,
+            "judge_completion_tokens": self.completion_tokens,
+        }

@@ -1,0 +1,117 @@
+"""The upper two layers of the settings: what a call gives, and what a row gives.
+
+A call's keyword arguments come from a trainer's `reward_kwargs` among things that the trainer adds by itself, so a
+name that is no setting is ignored, and said once. A row's `extra_info` holds whatever the data set holds: only the
+fields of `ROW_FIELDS` are looked at.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from llm_judge_remote.errors import ConfigError
+from llm_judge_remote.settings import (
+    ALIASES,
+    CONFIG_VARIABLE,
+    ENV_PREFIX,
+    ENVIRONMENT_ALIASES,
+    ROW_FIELDS,
+    JudgeSettings,
+    nearest,
+)
+
+__all__ = ["CallSettings", "plain", "row_overrides", "settings_for_row"]
+
+log = logging.getLogger(__name__)
+
+_VARIABLES = (
+    CONFIG_VARIABLE,
+    *(f"{ENV_PREFIX}{name.upper()}" for name in JudgeSettings.model_fields),
+    *ENVIRONMENT_ALIASES,
+)
+_ROW_NAMES = (*sorted(ROW_FIELDS), *(alias for alias, field in ALIASES.items() if field in ROW_FIELDS))
+_MAX_CACHED = 256
+
+
+class CallSettings:
+    """Settings by what a call was given; made once for each different set of values.
+
+    A change of the `LLM_JUDGE_*` environment counts from the next call on. The YAML file is read again only when a
+    new set of values is met, so that it cannot change the rewards of a run halfway.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[object, JudgeSettings] = {}
+        self._said: set[str] = set()
+
+    def __call__(self, given: Mapping[str, Any]) -> JudgeSettings:
+        """The settings of a call with these keyword arguments.
+
+        Raises:
+            ConfigError: A value is of no use; the message names the setting, the value and where it came from.
+        """
+        known = {}
+        for name, value in given.items():
+            if name in JudgeSettings.model_fields or name in ALIASES:
+                known[name] = plain(value)
+            elif name not in self._said:
+                self._said.add(name)
+                log.warning("ignored: %r is no setting of the judge%s", name, nearest(name))
+        key = (repr(sorted(known.items())), tuple(map(os.environ.get, _VARIABLES)))
+        settings = self._made.get(key)
+        if settings is None:
+            if len(self._made) >= _MAX_CACHED:
+                self._made.clear()
+            settings = self._made[key] = JudgeSettings(**known)
+        return settings
+
+
+def row_overrides(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that a row's `extra_info` holds; None stands for "not given"."""
+    return {name: plain(extra[name]) for name in _ROW_NAMES if extra.get(name) is not None}
+
+
+def settings_for_row(settings: JudgeSettings, overrides: Mapping[str, Any]) -> JudgeSettings:
+    """The call's settings with a row's on top.
+
+    A row that names its own server brings its own key, or none: the operator's key goes only where the operator
+    pointed it.
+
+    Raises:
+        ConfigError: A value is of no use.
+    """
+    if not overrides:
+        return settings
+    unknown = [name for name in overrides if name not in _ROW_NAMES]
+    if unknown:
+        msg = f"a row cannot change {unknown[0]!r}; it can change {', '.join(_ROW_NAMES)}"
+        raise ConfigError(msg)
+    given = dict(overrides)
+    if "server_url" in given:
+        given.setdefault("api_key", None)
+    elif "api_key" in given:
+        msg = "a row that brings api_key must name its server_url too"
+        raise ConfigError(msg)
+    merged = {name: getattr(settings, name) for name in JudgeSettings.model_fields}
+    merged.update((ALIASES.get(name, name), value) for name, value in given.items())
+    return JudgeSettings(**merged)
+
+
+def plain(value: Any) -> Any:
+    """Builtin containers and scalars for OmegaConf nodes, numpy arrays and numpy scalars."""
+    if isinstance(value, (str, int, float, bool, type(None))) and type(value).__module__ == "builtins":
+        return value
+    if type(value).__module__.partition(".")[0] == "omegaconf":
+        from omegaconf import OmegaConf  # noqa: PLC0415 (only there when the trainer uses it)
+
+        return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+    if hasattr(value, "tolist"):  # numpy arrays and scalars, without importing numpy
+        return plain(value.tolist())
+    if isinstance(value, Mapping):
+        return {plain(name): plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
