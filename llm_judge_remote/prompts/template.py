@@ -1,0 +1,147 @@
+"""One prompt template: its text, its score range, and how a row's texts get into it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jinja2
+import jinja2.meta
+import jinja2.sandbox
+import yaml
+
+from llm_judge_remote.errors import ConfigError
+from llm_judge_remote.prompts.fence import fence, inert
+
+__all__ = ["Message", "PromptTemplate"]
+
+Message = Mapping[str, str]
+Measure = Callable[[str, str], float]
+
+_TEXTS = ("PROBLEM", "REFERENCE_SOLUTION", "CANDIDATE_SOLUTION")
+_FRONT_MATTER = re.compile(r"\A---\n(.*?\n)---\n", re.DOTALL)
+_HEAD_FIELDS = {"range", "system"}
+
+
+@dataclass(frozen=True)
+class PromptTemplate:
+    """A prompt with placeholders, and the range of the score that it asks for.
+
+    A text that holds `{{` or `{%` is Jinja, run in a sandbox; in any other, `{PROBLEM}`, `{REFERENCE_SOLUTION}`,
+    `{CANDIDATE_SOLUTION}` and the names of `measures` are replaced in a single pass, and every other brace stays as it
+    is. Either way a row's text is data: it is put in once and never looked at again.
+
+    Attributes:
+        name: For messages.
+        text: The user message.
+        system: The system message, or "" for none.
+        low: The score of the worst candidate.
+        high: The score of the best one.
+        measures: Further placeholders: functions of (candidate, reference), called only where the text uses them.
+    """
+
+    name: str
+    text: str
+    system: str
+    low: float
+    high: float
+    measures: Mapping[str, Measure]
+
+    @classmethod
+    def parse(cls, source: str, name: str, measures: Mapping[str, Measure]) -> PromptTemplate:
+        """A template from its source: YAML front matter (`range`, `system`) between `---` lines, if any, and the text.
+
+        Raises:
+            ConfigError: The front matter or the Jinja cannot be read, or the candidate has no place in the text.
+        """
+        head: dict[str, Any] = {}
+        match = _FRONT_MATTER.match(source)
+        if match:
+            try:
+                head = yaml.safe_load(match.group(1)) or {}
+            except yaml.YAMLError as error:
+                msg = f"prompt_template {name}: the front matter is no YAML: {error}"
+                raise ConfigError(msg) from None
+            if not isinstance(head, dict) or not head.keys() <= _HEAD_FIELDS:
+                msg = f"prompt_template {name}: the front matter takes `range` and `system`, not {head!r}"
+                raise ConfigError(msg)
+        low, high = _read_range(head.get("range", [0, 1]), name)
+        text = source[match.end() :] if match else source
+        template = cls(name, text.strip("\n"), str(head.get("system", "")).strip(), low, high, measures)
+        used = template.placeholders
+        if "CANDIDATE_SOLUTION" not in used:
+            msg = f"prompt_template {name}: the text has no place for CANDIDATE_SOLUTION"
+            raise ConfigError(msg)
+        return template
+
+    @property
+    def is_jinja(self) -> bool:
+        """Whether the text is Jinja."""
+        return "{{" in self.text or "{%" in self.text
+
+    @cached_property
+    def placeholders(self) -> frozenset[str]:
+        """The placeholders that the text uses."""
+        if not self.is_jinja:
+            return frozenset(match.group(1) for match in self._pattern.finditer(self.text))
+        try:
+            used = jinja2.meta.find_undeclared_variables(_ENVIRONMENT.parse(self.text))
+        except jinja2.TemplateError as error:
+            msg = f"prompt_template {self.name}: {error}"
+            raise ConfigError(msg) from None
+        unknown = sorted(used - {*_TEXTS, *self.measures})
+        if unknown:
+            known = ", ".join((*_TEXTS, *self.measures))
+            msg = f"prompt_template {self.name}: unknown placeholder {unknown[0]}; there are {known}"
+            raise ConfigError(msg)
+        return frozenset(used)
+
+    def messages(self, *, problem: str, reference: str, candidate: str) -> tuple[Message, ...]:
+        """The chat messages that ask for one verdict.
+
+        Raises:
+            ConfigError: The Jinja fails on these texts.
+        """
+        values = {
+            "PROBLEM": inert(problem),
+            "REFERENCE_SOLUTION": inert(reference),
+            "CANDIDATE_SOLUTION": fence(candidate),
+        }
+        for name in self.placeholders - values.keys():
+            values[name] = f"{self.measures[name](candidate, reference):.3f}"
+        if self.is_jinja:
+            try:
+                content = self._compiled.render(values)
+            except Exception as error:  # noqa: BLE001 (whatever a template of the user does)
+                msg = f"prompt_template {self.name}: {type(error).__name__}: {error}"
+                raise ConfigError(msg) from None
+        else:
+            content = self._pattern.sub(lambda match: values[match.group(1)], self.text)
+        user = {"role": "user", "content": content}
+        return ({"role": "system", "content": self.system}, user) if self.system else (user,)
+
+    @cached_property
+    def _compiled(self) -> jinja2.Template:
+        return _ENVIRONMENT.from_string(self.text)
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile(r"\{(" + "|".join((*_TEXTS, *self.measures)) + r")\}")
+
+
+def _read_range(value: object, name: str) -> tuple[float, float]:
+    if isinstance(value, list) and len(value) == 2 and all(type(bound) in (int, float) for bound in value):
+        low, high = float(value[0]), float(value[1])
+        if low < high:
+            return low, high
+    msg = f"prompt_template {name}: range is two numbers, the lower first, not {value!r}"
+    raise ConfigError(msg)
+
+
+# Immutable and sandboxed: a template text may come with a row. Undefined names are an error, not an empty string.
+_ENVIRONMENT = jinja2.sandbox.ImmutableSandboxedEnvironment(
+    undefined=jinja2.StrictUndefined, keep_trailing_newline=False, trim_blocks=True, lstrip_blocks=True
+)
