@@ -1,0 +1,1 @@
+"""From a chat request to the judge's reply: the wire, retries, and what is in flight."""

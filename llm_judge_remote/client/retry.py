@@ -1,0 +1,91 @@
+"""When a failed attempt is made again: what, how often, how soon, and how much of it in all."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+
+import tenacity
+
+from llm_judge_remote.errors import ServerError, StatusError
+
+__all__ = ["RetryBudget", "retrying"]
+
+_FIRST_WAIT_S = 0.5
+_LONGEST_WAIT_S = 8.0
+_LONGEST_RETRY_AFTER_S = 30.0
+
+
+class RetryBudget:
+    """Keeps retries from multiplying the load on servers that are in trouble already.
+
+    A token bucket, as gRPC's retry throttling (gRFC A6): every retry takes a token, every success brings a fifth of
+    one back, and without a token there is no retry. It starts full, so that a short fault costs no sample.
+
+    Args:
+        capacity: Tokens at most.
+    """
+
+    _PER_SUCCESS = 0.2
+
+    def __init__(self, capacity: float = 100.0) -> None:
+        self._capacity = capacity
+        self._tokens = capacity
+        self._lock = threading.Lock()
+
+    def succeeded(self) -> None:
+        """A request was answered."""
+        with self._lock:
+            self._tokens = min(self._tokens + self._PER_SUCCESS, self._capacity)
+
+    def spend(self) -> bool:
+        """Take a token for a retry; False when there is none."""
+        with self._lock:
+            if self._tokens < 1:
+                return False
+            self._tokens -= 1
+            return True
+
+
+def retrying(
+    *, max_retries: int, budget: RetryBudget, until: float | None, sleep: Callable[[float], None]
+) -> tenacity.Retrying:
+    """The policy for one request: call the returned object with the function that makes one attempt.
+
+    Retried are `ServerError`s that are `retryable`. Between attempts it waits 0.5 s, doubling up to 8 s, of which a
+    random half is left out so that clients do not move in step; or what the server's Retry-After says, up to 30 s.
+
+    Args:
+        max_retries: Attempts after the first.
+        budget: Shared by all requests to the same servers.
+        until: Monotonic time when the call must be over, or None: no wait goes beyond it.
+        sleep: Waits between attempts.
+    """
+
+    def stop(state: tenacity.RetryCallState) -> bool:
+        if state.attempt_number > max_retries:
+            return True
+        if until is not None and time.monotonic() + state.upcoming_sleep >= until:
+            return True
+        return not budget.spend()
+
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception(lambda error: isinstance(error, ServerError) and error.retryable),
+        stop=stop,
+        wait=_wait,
+        sleep=sleep,
+        reraise=True,
+    )
+
+
+_half_backoff = tenacity.wait_exponential(multiplier=_FIRST_WAIT_S / 2, max=_LONGEST_WAIT_S / 2)
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, StatusError) and error.retry_after is not None:
+        # Never sooner than asked; a little later, so that those who were told the same do not return together.
+        return min(error.retry_after, _LONGEST_RETRY_AFTER_S) * random.uniform(1.0, 1.1)  # noqa: S311 (jitter, no secret)
+    return _half_backoff(state) * random.uniform(1.0, 2.0)  # noqa: S311

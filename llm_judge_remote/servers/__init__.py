@@ -1,0 +1,1 @@
+"""Which servers there are, which are well, and which one a request goes to."""
