@@ -1,0 +1,58 @@
+"""Reward function for RL training that asks a remote LLM judge how well each rollout matches its reference.
+
+A trainer calls `compute_score`, `compute_score_batched` or `compute_score_async`; other programs use `Judge`.
+"""
+
+from llm_judge_remote.errors import (
+    AttemptTimeoutError,
+    AuthenticationError,
+    ConfigError,
+    ConnectionDroppedError,
+    DeadlineExceededError,
+    InvalidReplyError,
+    JudgeError,
+    JudgingFailedError,
+    NoVerdictError,
+    OverloadedError,
+    PromptTooLongError,
+    RequestRejectedError,
+    ServerError,
+    ServerUnavailableError,
+    StatusError,
+    UnknownModelError,
+)
+from llm_judge_remote.judge import Judge
+from llm_judge_remote.judgement import Judgement, Outcome
+from llm_judge_remote.reward import compute_score, compute_score_async, compute_score_batched
+from llm_judge_remote.sample import Sample
+from llm_judge_remote.settings import JudgeSettings
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AttemptTimeoutError",
+    "AuthenticationError",
+    "ConfigError",
+    "ConnectionDroppedError",
+    "DeadlineExceededError",
+    "InvalidReplyError",
+    "Judge",
+    "JudgeError",
+    "JudgeSettings",
+    "Judgement",
+    "JudgingFailedError",
+    "NoVerdictError",
+    "Outcome",
+    "OverloadedError",
+    "PromptTooLongError",
+    "RequestRejectedError",
+    "Sample",
+    "ServerError",
+    "ServerUnavailableError",
+    "StatusError",
+    "UnknownModelError",
+    "__version__",
+    "compute_score",
+    "compute_score_async",
+    "compute_score_batched",
+]
