@@ -1,0 +1,107 @@
+"""What the README says is so."""
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+import llm_judge_remote
+from llm_judge_remote import Judgement, JudgeSettings, Outcome
+from llm_judge_remote.prompts.library import TemplateLibrary
+from llm_judge_remote.scoring.lexical import PLACEHOLDERS
+from llm_judge_remote.settings import ALIASES, ENVIRONMENT_ALIASES, ROW_FIELDS
+from llm_judge_remote.testing import JudgeServer
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def settings_table():
+    lines = ["| setting | default | | meaning |", "| --- | --- | --- | --- |"]
+    for name, field in JudgeSettings.model_fields.items():
+        default = {(): "none", None: "none"}.get(field.default, field.default)
+        lines.append(f"| `{name}` | {default} | {'row' if name in ROW_FIELDS else ''} | {field.description} |")
+    return "\n".join(lines)
+
+
+def code_blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+def test_the_settings_table_is_that_of_the_code():
+    table = README.partition("test_readme.py -->\n")[2].partition("\n<!-- end of settings")[0]
+    assert table == settings_table()
+
+
+def test_every_second_name_is_told():
+    for name in [*ALIASES, *ENVIRONMENT_ALIASES]:
+        assert f"`{name}`" in README
+
+
+def test_every_key_of_the_details_and_every_outcome_is_told():
+    for name in Judgement(0.0, Outcome.JUDGED).to_dict():
+        assert f"`{name}`" in README
+    for outcome in Outcome:
+        assert f"`{outcome.value}`" in README
+
+
+def test_every_placeholder_is_told():
+    for name in PLACEHOLDERS:
+        assert f"{{{name}}}" in README
+
+
+def test_the_template_of_the_readme_works():
+    (source,) = (block for block in code_blocks("") if "range:" in block)
+    template = TemplateLibrary(PLACEHOLDERS).get(source)
+    assert (template.high, template.system) == (10.0, "You are a strict grader.")
+
+
+def test_the_verl_configurations_name_functions_that_exist_and_settings_that_exist():
+    blocks = [yaml.safe_load(block) for block in code_blocks("yaml")]
+    assert len(blocks) == 2
+    for block in blocks:
+        function = block.get("reward", block)["custom_reward_function"]
+        assert function["path"].endswith(("pkg://llm_judge_remote", "llm_judge_remote/__init__.py"))
+        assert callable(getattr(llm_judge_remote, function["name"]))
+        assert JudgeSettings.model_fields.keys() >= function.get("reward_kwargs", {}).keys()
+
+
+def test_the_package_s_file_can_be_loaded_by_its_path_as_older_verl_does():
+    spec = importlib.util.spec_from_file_location("custom_module", llm_judge_remote.__file__)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.compute_score_batched is llm_judge_remote.compute_score_batched
+
+
+def test_the_make_targets_and_files_that_it_names_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = {
+        line.split()[1] for block in code_blocks("sh") for line in block.splitlines() if line.startswith("make ")
+    }
+    targets |= set(re.findall(r"`make ([\w-]+)`", README))
+    assert targets >= {"demo", "test", "test-all"}
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    for path in re.findall(r"`(?:python )?((?:tests|deploy)/[\w/]+\.\w+)", README):
+        assert (ROOT / path).exists(), path
+    for path in re.findall(r"^\| (`.*?`) \|", README, re.MULTILINE):
+        for name in re.findall(r"`([\w/]+(?:\.py|/))`", path):
+            assert (ROOT / "llm_judge_remote" / name).exists(), name
+
+
+@pytest.mark.parametrize("block", code_blocks("python"))
+def test_the_python_of_the_readme_runs(block, monkeypatch):
+    with JudgeServer() as server:
+        monkeypatch.setenv("LLM_JUDGE_SERVER_URL", server.url)
+        exec(compile(block, "README.md", "exec"), {})
+        assert server.stats.conversations == 3
+        assert server.stats.statuses == {200: 3}
+
+
+def test_the_shell_lines_of_the_readme_parse():
+    for block in code_blocks("sh"):
+        for line in block.splitlines():
+            assert shlex.split(line)
