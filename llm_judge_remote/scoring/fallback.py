@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llm_judge_remote.scoring.lexical import METRICS, similarity
-
 from llm_judge_remote.errors import ConfigError
+from llm_judge_remote.scoring.lexical import METRICS, similarity
 from llm_judge_remote.settings import JudgeSettings
 
 __all__ = ["check_fallback", "fallback_score"]

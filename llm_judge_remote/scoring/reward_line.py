@@ -1,0 +1,284 @@
+r"""Reading the judge's verdict out of its reply.
+
+A verdict is a line that begins with `REWARD:` and a number. Of several such lines the last one counts, whether it can
+be read or not: an earlier one is what the judge no longer says. No number that stands elsewhere is ever taken, and
+what can be read in two ways is not read at all. The judge can be asked again; a wrong score cannot be taken back.
+
+Before `REWARD` there may be signs, `1.`, a few labels (final, overall, my, total, verdict) and a few tags, together
+no more than 40 characters, and behind it the range in brackets. `>` may not stand before it: it marks a quotation. In
+the middle of a sentence `REWARD: 1` is a mention, not a verdict; so it is at the beginning of a sentence, in quotation
+marks and with words behind them.
+
+==============================================  =================================================================
+What stands behind `REWARD:`                     How it is read
+==============================================  =================================================================
+`0.85`, `.85`, `8.5e-1`, `0,85`, `+0.85`         the number
+`**0.85**`, `[0.85]`, `\boxed{0.85}`, `$0.85$`   the number; also alone on the next line that is not empty
+`~0.85`, `about 0.85`                            the number: an approximation is what a score is
+`0.85 (good)`, `0.85.`, `0.85 because ...`       the number; the words behind it do not matter
+`85%`                                            a share of the whole range, whatever the range is
+`17/20`, `17 out of 20`                          a share; a value of the range if the denominator is its upper end
+`0.7-0.8`, `0.7 or 0.8`, `0.5 + 0.3 = 0.8`       nothing: a second number, with nothing but signs between them
+`1 if correct`, `1 on a scale of 10`, `1?`       nothing: a condition, another scale, a question
+`1,000`, `0.8.5`, `0.8x`, `0x1`, `1e999`, `nan`  nothing
+==============================================  =================================================================
+
+All expressions are written so that their time is linear in the reply's length.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import deque
+from dataclasses import dataclass
+
+__all__ = ["NoVerdict", "ScoreRange", "parse_verdict", "strip_thinking"]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRange:
+    """The scale that a prompt asks the judge to use.
+
+    Attributes:
+        low: The score of the worst candidate.
+        high: The score of the best one.
+
+    Raises:
+        ValueError: A bound is not finite, or `low` is not below `high`.
+    """
+
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a range that has no inside."""
+        # The difference of two finite bounds can overflow, and of two tiny ones vanish.
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and 0.0 < self.high - self.low < math.inf):
+            msg = f"a score range is two finite numbers, the lower first, not {self.low!r} and {self.high!r}"
+            raise ValueError(msg)
+
+    def normalise(self, value: float) -> float | None:
+        """The value's place in the range, in [0, 1]; None outside of it, or if it is no number.
+
+        A value that lies outside by no more than a thousandth of the range, as rounding leaves it, counts as the end.
+        """
+        share = (value - self.low) / (self.high - self.low)
+        if not -_ROUNDING <= share <= 1.0 + _ROUNDING:  # NaN is not between anything
+            return None
+        return float(min(1.0, max(0.0, share)))
+
+
+@dataclass(frozen=True, slots=True)
+class NoVerdict:
+    """The reply gives no score.
+
+    Attributes:
+        reason: Why, in a few words.
+    """
+
+    reason: str
+
+
+def parse_verdict(
+    reply: str, score_range: ScoreRange, *, cut_off: bool = False, thinking: bool = False
+) -> float | NoVerdict:
+    """The score that a judge's reply gives.
+
+    Args:
+        reply: The judge's text.
+        score_range: The scale that the judge was asked to use.
+        cut_off: Whether the reply ended because its token budget did (`finish_reason` "length"). A verdict at its
+            very end may lack its last digits, or the `%` or `/20` that would change what it means.
+        thinking: Whether the judge was asked to think. Its thoughts may then have begun in the prompt: see
+            `strip_thinking`.
+
+    Returns:
+        The score in [0, 1], or why there is none. Nothing is ever raised.
+    """
+    answer = strip_thinking(reply, opened=thinking and cut_off)
+    if answer is None:
+        return NoVerdict("unfinished thought")
+    answer = _LINE_END.sub("\n", answer.translate(_TWINS))
+    last = deque(_HEAD.finditer(answer), maxlen=1)
+    if not last:
+        return NoVerdict("no REWARD: line")
+    scale = last[0]["scale"]
+    if scale is not None and not _is_range(scale, score_range):
+        return NoVerdict(f"another scale: {_clip(scale)}")
+    start = last[0].end()
+    end = _line_end(answer, start)
+    alone = len(_QUOTE.findall(last[0].group())) % 2 == 1
+    if _NOTHING_YET.fullmatch(answer, start, end):
+        alone = True
+        blank = _BLANK_LINES.match(answer, end)
+        start = blank.end() if blank else end
+        end = _line_end(answer, start)
+        if start == end:
+            return NoVerdict("nothing after REWARD:")
+    result = _read(answer[start:end], score_range, alone=alone)
+    if isinstance(result, NoVerdict):
+        return result
+    share, length = result
+    if cut_off and end == len(answer) and end - start - length < _LONGEST_SUFFIX:
+        return NoVerdict("cut off within the verdict")
+    return share
+
+
+def strip_thinking(text: str, *, opened: bool = False) -> str | None:
+    """What a reply says after its thinking.
+
+    Thoughts stand between `<think>` and `</think>` (also `thinking`, `thought`, `reasoning`, in any case and with
+    attributes; `[THINK]`, as Mistral's models write it; `◁think▷`, as Kimi's do). What counts is the text behind the
+    last closing tag; one without an opening tag closes a thought that was opened in the prompt.
+
+    Args:
+        text: The reply.
+        opened: Whether the reply may have begun inside a thought and been cut off there: without a closing tag it
+            is then a thought to its end.
+
+    Returns:
+        The text, or None if the thought is unfinished. That holds even if something stands before a thought that was
+        opened and not closed: the judge had not finished.
+    """
+    start, inside = 0, opened
+    for tag in _THOUGHT_TAG.finditer(text):
+        if tag.group().endswith("/>"):
+            continue
+        inside = "/" not in tag.group()[:2]
+        if not inside:
+            start = tag.end()
+    return None if inside else text[start:]
+
+
+def _is_range(text: str, score_range: ScoreRange) -> bool:
+    match = _SCALE.fullmatch(text)
+    try:
+        return match is not None and (float(match[1]), float(match[2])) == (score_range.low, score_range.high)
+    except ValueError:  # "1.2.3"
+        return False
+
+
+def _line_end(text: str, start: int) -> int:
+    end = text.find("\n", start)
+    return len(text) if end < 0 else end
+
+
+def _read(line: str, score_range: ScoreRange, *, alone: bool) -> tuple[float, int] | NoVerdict:
+    """The share that a line begins with, and how many characters it takes. `alone`: no words may follow."""
+    lead = _LEAD.match(line)
+    number = _NUMBER.match(line, lead.end() if lead else 0)
+    if number is None:
+        return NoVerdict(f"not a number: {_clip(line)}")
+    unit = _UNIT.match(line, number.end())
+    end = unit.end() if unit else number.end()
+    measured = _measured(number.group(), unit, score_range)
+    if measured is None or _doubtful(line, lead, end, alone=alone):
+        return NoVerdict(f"not one clear number: {_clip(line)}")
+    value, scale = measured
+    share = scale.normalise(value)
+    if share is None:
+        return NoVerdict(f"outside {score_range.low:g}..{score_range.high:g}: {_clip(line[number.start() : end])}")
+    return share, end
+
+
+def _doubtful(line: str, lead: re.Match[str] | None, end: int, *, alone: bool) -> bool:
+    """Whether what stands around a number could change what it means."""
+    if _DOUBT.match(line, end) or _HEAD_AGAIN.search(line, end):
+        return True
+    if alone and not _NO_MORE.fullmatch(line, end):
+        return True
+    # `<0.85>` is a template filled in, `< 0.85` an inequality.
+    angle = lead is not None and any(match[1] for match in _LEAD_ANGLE.finditer(lead.group()))
+    return angle and not _ANGLE_CLOSED.match(line, end)
+
+
+def _measured(digits: str, unit: re.Match[str] | None, score_range: ScoreRange) -> tuple[float, ScoreRange] | None:
+    """A value and the range that it belongs to; None if that is not clear."""
+    value = _value(digits)
+    if value is None or unit is None:
+        return None if value is None else (value, score_range)
+    if unit["denominator"] is None:
+        return value / 100, _WHOLE
+    denominator = _value(unit["denominator"])
+    if denominator == score_range.high:
+        return value, score_range
+    # 0.7/0.8 is more likely two scores than one.
+    if not denominator or not denominator.is_integer():
+        return None
+    return value / denominator, _WHOLE
+
+
+def _value(digits: str) -> float | None:
+    """The number that digits stand for; None if they can be read in two ways, or are too large."""
+    value = float(digits.replace(",", "."))
+    return None if _THOUSANDS.match(digits) or not math.isfinite(value) else value
+
+
+def _clip(text: str) -> str:
+    text = text.strip()
+    return repr(text if len(text) <= 40 else text[:39] + "…")
+
+
+_ROUNDING = 1e-3
+_WHOLE = ScoreRange()
+_LONGEST_SUFFIX = 30  # characters; " out of 20" and its like are shorter
+
+_LINE_END = re.compile(r"\r\n?")
+# Full-width forms, the minus sign and the no-break space. Not NFKC, which makes 0.82 of 0.8² (a footnote).
+_TWINS = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x2212: ord("-"), 0xA0: ord(" ")}
+
+# No space behind "<": a tag that was broken so, to show a candidate to the judge, is no tag when the judge quotes it.
+_THOUGHT_TAG = re.compile(
+    r"</?(?:thinking|think|thoughts?|reasoning)(?:\s[^<>]{0,200})?/?>|\[/?THINK\]|◁/?think▷", re.IGNORECASE
+)
+
+_TAG = r"</?(?:answer|b|code|em|final|i|output|p|result|reward|score|strong|verdict)>"
+# In each of the alternations under a star below, the first character decides which alternative can match, or a wrong
+# choice fails at the next character: that is what keeps them linear.
+_COMMAND = r"\\(?:boxed|textbf|text|mathbf|mathrm)"
+_SIGN = rf"(?:{_TAG}|{_COMMAND}|[^\w\n>»›]|_)"  # anything but letters, digits, and marks of quotation
+_NO_LETTER = r"(?![^\W_])"
+_HEAD = re.compile(
+    r"^(?=[^\n]{0,40}?reward)"
+    rf"{_SIGN}*(?:\d{{1,2}}[.)]{_SIGN}*)?"
+    rf"(?:(?:final|overall|my|total|verdict){_NO_LETTER}{_SIGN}+)*"
+    rf"reward{_NO_LETTER}(?:[ \t]+(?:score|value){_NO_LETTER})?"
+    r"(?:[ \t*_]*[(\[](?P<scale>[^()\[\]\n]{0,30})[)\]])?"
+    rf"""(?:{_TAG}|[ \t*_`"'”’)\]}}$\\])*(?::=|[:=])""",
+    re.IGNORECASE | re.MULTILINE,
+)
+_SCALE = re.compile(r"\s*(?:from\s)?\s*([-+]?[\d.]{1,9})\s*(?:-|–|to|\.\.)\s*([\d.]{1,9})\s*", re.IGNORECASE)
+_HEAD_AGAIN = re.compile(r"\breward[\W_]{0,9}[:=]", re.IGNORECASE)
+_NOTHING_YET = re.compile(rf"""(?:{_TAG}|[\s*_`"#$({{\[\\])*""", re.IGNORECASE)
+_QUOTE = re.compile(r"""["'`“”‘’„«]""")
+_BLANK_LINES = re.compile(r"(?:[ \t*_`#$\\()\[\]{}]*\n)*")
+
+_LEAD = re.compile(
+    rf"""(?:{_TAG}|[\s*_`"'“”‘’«(\[{{<$|≈]|~(?!~)|{_COMMAND}|\\"""
+    r"|(?:about|around|roughly|approximately|approx\.?)(?=[\s~]))*",
+    re.IGNORECASE,
+)
+_LEAD_ANGLE = re.compile(rf"{_TAG}|(<)", re.IGNORECASE)
+_ANGLE_CLOSED = re.compile(r"(?:[^\w>]|_)*>")
+
+_DIGITS = r"(?:\d{1,40}(?:[.,]\d{1,40})?|\.\d{1,40})(?:e[+-]?\d{1,3})?(?![^\W_]|[.,]\d)"
+_NUMBER = re.compile(rf"[+-]?{_DIGITS}", re.IGNORECASE)
+_THOUSANDS = re.compile(r"[+-]?0*[1-9]\d*,\d{3}(?!\d)")  # 1,000 may be 1 or 1000; 0,850 can only be 0.85
+
+_CLOSE = rf"""(?:{_TAG}|\\[a-z]+\{{?|[\s*_`"'”’»)\]}}>$\\])*"""
+_UNIT = re.compile(
+    rf"{_CLOSE}(?:%|per\s?cent(?:age)?\b|pct\b"
+    rf"|(?:[(\[]\s*)?(?:(?:points?|marks?)\s+)?(?:/|out\s+of\b|of\b)[\s*_`(\[{{}}]*(?P<denominator>{_DIGITS}))",
+    re.IGNORECASE,
+)
+_DOUBT = re.compile(
+    rf"{_CLOSE}(?:[(\[,]\s*)?"
+    r"(?:[/?‰%]|out\s+of\b|(?:if|when|whenever|unless)\b|(?:on|in|from|using)\b.{0,20}\bscale\b"
+    r"|for\b.*\d\s+(?:for|if|otherwise)\b)"  # "1 for correct, 0 for incorrect"
+    # Another number, with nothing but signs or a conjunction between. Brackets open a remark: "0.85 (17 of 20 steps)".
+    rf"|(?:{_TAG}|\\[a-z]+|[^\w(\[]|_)*"
+    r"(?:(?:to|or|and|through|thru|until|in|over|per|plus|minus|times|vs|versus|but|then|now|not|x)\b[\W_]*)?\d",
+    re.IGNORECASE,
+)
+_NO_MORE = re.compile(rf"(?:{_TAG}|[^\w]|_)*", re.IGNORECASE)
