@@ -99,6 +99,7 @@ def _first_ask(
             max_tokens=settings.max_new_tokens,
             enable_thinking=settings.enable_thinking,
             seed=settings.seed,
+            grammar=template.grammar if settings.structured_output == "on" and not settings.enable_thinking else None,
         )
         try:
             reply = yield request

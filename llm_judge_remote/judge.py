@@ -17,7 +17,13 @@ from typing import Any
 
 from llm_judge_remote.client.dispatcher import Dispatcher
 from llm_judge_remote.client.exchange import Exchange
-from llm_judge_remote.errors import ConfigError, DeadlineExceededError, JudgingFailedError, ServerUnavailableError
+from llm_judge_remote.errors import (
+    ConfigError,
+    DeadlineExceededError,
+    JudgeError,
+    JudgingFailedError,
+    ServerUnavailableError,
+)
 from llm_judge_remote.examination import Ruling, examine
 from llm_judge_remote.judgement import Judgement, Outcome
 from llm_judge_remote.layers import settings_for_row
@@ -88,9 +94,9 @@ class Judge:
 
     def close(self) -> None:
         """Close all connections; a later call opens new ones."""
-        while self._runtimes:
-            _, runtime = self._runtimes.popitem()
-            runtime.close()
+        runtime = self._runtimes.pop(os.getpid(), None)
+        if runtime is not None:
+            runtime.finalizer()
 
     def __enter__(self) -> Judge:
         return self
@@ -164,7 +170,7 @@ class Judge:
         runtime = self._runtimes.get(pid)
         if runtime is None:
             runtime = self._runtimes.setdefault(pid, _Runtime())
-            weakref.finalize(self, runtime.close)
+            runtime.finalizer = weakref.finalize(self, _Runtime.close_in, runtime, pid)
             for stale in [other for other in self._runtimes if other != pid]:
                 self._runtimes.pop(stale, None)
         return runtime
@@ -172,6 +178,8 @@ class Judge:
 
 class _Runtime:
     """What belongs to one process: threads and connections."""
+
+    finalizer: weakref.finalize[Any, Any]
 
     def __init__(self) -> None:
         self.dispatcher = Dispatcher()
@@ -194,6 +202,10 @@ class _Runtime:
             with self._lock:
                 exchange = self._exchanges.get(key) or self._exchanges.setdefault(key, Exchange(settings))
         return exchange
+
+    def close_in(self, pid: int) -> None:
+        if os.getpid() == pid:  # in a fork's child the locks may be held by threads that it does not have
+            self.close()
 
     def close(self) -> None:
         self.dispatcher.close()
@@ -260,7 +272,7 @@ def _conclude(sample: Sample, row: _Row, call: _Call) -> Judgement:
     index = -negated
     outcome, reason = Outcome.JUDGED, ""
     if failed and score < 1.0:
-        reason = str(row.rulings[failed[0]].error)
+        reason = _words(row.rulings[failed[0]].error)
         unjudged = [sample.references[number] for number in failed] if len(row.rulings) > 1 else sample.references
         replacement = fallback_score(row.settings, sample.candidate, unjudged)
         if replacement is None:
@@ -283,6 +295,10 @@ def _conclude(sample: Sample, row: _Row, call: _Call) -> Judgement:
         prompt_tokens=sum(ruling.prompt_tokens for ruling in row.rulings),
         completion_tokens=sum(ruling.completion_tokens for ruling in row.rulings),
     )
+
+
+def _words(error: Exception | None) -> str:
+    return str(error) if isinstance(error, JudgeError) else f"{type(error).__name__}: {error}"
 
 
 class _Rarely:

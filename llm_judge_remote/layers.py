@@ -70,8 +70,9 @@ class CallSettings:
 
 
 def row_overrides(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that a row's `extra_info` holds; None stands for "not given"."""
-    return {name: plain(extra[name]) for name in _ROW_NAMES if extra.get(name) is not None}
+    """The settings that a row's `extra_info` holds; None and NaN, as tables have it, stand for "not given"."""
+    found = {name: plain(extra[name]) for name in _ROW_NAMES if extra.get(name) is not None}
+    return {name: value for name, value in found.items() if value == value}  # noqa: PLR0124 (NaN is not itself)
 
 
 def settings_for_row(settings: JudgeSettings, overrides: Mapping[str, Any]) -> JudgeSettings:

@@ -34,6 +34,12 @@ class Sample:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     defect: str = ""
 
+    def __post_init__(self) -> None:
+        """Keep what UTF-8 cannot carry out of every later stage."""
+        object.__setattr__(self, "candidate", _encodable(self.candidate))
+        object.__setattr__(self, "references", tuple(map(_encodable, self.references)))
+        object.__setattr__(self, "problem", _encodable(self.problem))
+
     @classmethod
     def from_row(
         cls,
@@ -70,10 +76,10 @@ class Sample:
 
 
 def as_text(value: Any) -> str:
-    """Text for what a trainer may pass as text; "" for None and NaN, and no lone surrogates."""
+    """Text for what a trainer may pass as text; "" for None and NaN."""
     value = plain(value)
     if isinstance(value, str):
-        return _encodable(str(value))
+        return str(value)
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, bytes):
@@ -83,12 +89,12 @@ def as_text(value: Any) -> str:
             return as_text(value["content"])
         if isinstance(value.get("text"), str):  # a part of a multi-part message
             return as_text(value["text"])
-        return _encodable(json.dumps(value, ensure_ascii=False, default=str))
+        return json.dumps(value, ensure_ascii=False, default=str)
     if isinstance(value, (list, tuple)):
         if value and isinstance(value[-1], Mapping) and "role" in value[-1]:
             return as_text(value[-1])
         return "\n".join(filter(None, map(as_text, value)))
-    return _encodable(str(value))
+    return str(value)
 
 
 def last_user_turn(prompt: Any) -> str:

@@ -74,6 +74,11 @@ def _blank_is_none(value: object) -> object:
     return None if isinstance(value, str) and value.strip().lower() in ("", "none", "null") else value
 
 
+def _on_or_off(value: object) -> object:
+    # YAML reads on and off as booleans, and people write true in the environment.
+    return {"true": "on", "1": "on", "false": "off", "0": "off"}.get(str(value).lower(), value)
+
+
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Address = Annotated[str, AfterValidator(_address)]
 
@@ -114,6 +119,11 @@ class JudgeSettings(BaseSettings):
     top_p: float = _field(0.8, "nucleus sampling", row=True, gt=0, le=1)
     max_new_tokens: int = _field(512, "most tokens of a reply", row=True, ge=1)
     enable_thinking: bool = _field(False, "let a reasoning model think first", row=True)
+    structured_output: Annotated[Literal["on", "off"], BeforeValidator(_on_or_off)] = _field(
+        "off",
+        "`on`: hold the judge to the verdict line, where the template asks for nothing else (vLLM 0.11 and newer)",
+        row=True,
+    )
     seed: Annotated[int | None, BeforeValidator(_blank_is_none)] = _field(None, "sampling seed", row=True)
     filter_gt_by_prompt_token: bool = _field(
         False, "keep the references that hold the last word of the row's `prompt`", row=True

@@ -57,6 +57,7 @@ class ChatRequest:
         max_tokens: Most tokens of the reply.
         enable_thinking: Passed to the model's chat template.
         seed: Sampling seed, or None.
+        grammar: Regular expression that the whole reply is held to, or None.
     """
 
     messages: tuple[Mapping[str, str], ...]
@@ -66,6 +67,7 @@ class ChatRequest:
     max_tokens: int
     enable_thinking: bool
     seed: int | None = None
+    grammar: str | None = None
 
     def body(self, model: str) -> bytes:
         """The request's JSON, with the model's name as the server knows it."""
@@ -79,6 +81,8 @@ class ChatRequest:
         }
         if self.seed is not None:
             fields["seed"] = self.seed
+        if self.grammar is not None:
+            fields["structured_outputs"] = {"regex": self.grammar}
         return orjson.dumps(fields)
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from llm_judge_remote.client.chat import ChatReply, ChatRequest
-from llm_judge_remote.errors import JudgeError
 
 __all__ = ["Dispatcher", "Job"]
 
@@ -50,7 +49,7 @@ class Dispatcher:
 
         Args:
             job: Started in a worker thread.
-            ask: Gets the reply to one of the job's requests, or raises a `JudgeError`.
+            ask: Gets the reply to one of the job's requests, or raises what is thrown into the job.
             width: The job starts only while fewer than this many run.
 
         Returns:
@@ -116,7 +115,7 @@ def _run(entry: _Entry[Any]) -> None:
         while True:
             try:
                 reply = entry.ask(request)
-            except JudgeError as error:  # noqa: PERF203 (the loop is over requests: the try costs nothing beside)
+            except Exception as error:  # noqa: BLE001, PERF203 (the job knows what to make of it)
                 request = entry.job.throw(error)
             else:
                 request = entry.job.send(reply)

@@ -23,7 +23,7 @@ Measure = Callable[[str, str], float]
 
 _TEXTS = ("PROBLEM", "REFERENCE_SOLUTION", "CANDIDATE_SOLUTION")
 _FRONT_MATTER = re.compile(r"\A---\n(.*?\n)---\n", re.DOTALL)
-_HEAD_FIELDS = {"range", "system"}
+_HEAD_FIELDS = {"range", "system", "verdict"}
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class PromptTemplate:
         system: The system message, or "" for none.
         low: The score of the worst candidate.
         high: The score of the best one.
+        verdict: Regular expression of the score, in a template whose reply is the line `REWARD: <score>` and nothing
+            else; "" for a template that lets the judge say more.
         measures: Further placeholders: functions of (candidate, reference), called only where the text uses them.
     """
 
@@ -48,11 +50,14 @@ class PromptTemplate:
     system: str
     low: float
     high: float
+    verdict: str
     measures: Mapping[str, Measure]
 
     @classmethod
     def parse(cls, source: str, name: str, measures: Mapping[str, Measure]) -> PromptTemplate:
-        """A template from its source: YAML front matter (`range`, `system`) between `---` lines, if any, and the text.
+        """A template from its source: YAML front matter between `---` lines, if any, and the text.
+
+        The front matter takes `range`, `system` and `verdict`.
 
         Raises:
             ConfigError: The front matter or the Jinja cannot be read, or the candidate has no place in the text.
@@ -66,16 +71,22 @@ class PromptTemplate:
                 msg = f"prompt_template {name}: the front matter is no YAML: {error}"
                 raise ConfigError(msg) from None
             if not isinstance(head, dict) or not head.keys() <= _HEAD_FIELDS:
-                msg = f"prompt_template {name}: the front matter takes `range` and `system`, not {head!r}"
+                msg = f"prompt_template {name}: the front matter takes {', '.join(sorted(_HEAD_FIELDS))}, not {head!r}"
                 raise ConfigError(msg)
         low, high = _read_range(head.get("range", [0, 1]), name)
         text = source[match.end() :] if match else source
-        template = cls(name, text.strip("\n"), str(head.get("system", "")).strip(), low, high, measures)
+        system, verdict = str(head.get("system", "")).strip(), str(head.get("verdict", ""))
+        template = cls(name, text.strip("\n"), system, low, high, verdict, measures)
         used = template.placeholders
         if "CANDIDATE_SOLUTION" not in used:
             msg = f"prompt_template {name}: the text has no place for CANDIDATE_SOLUTION"
             raise ConfigError(msg)
         return template
+
+    @property
+    def grammar(self) -> str | None:
+        """Regular expression of the whole reply, where the template leaves the judge nothing else to say."""
+        return f"REWARD: ({self.verdict})" if self.verdict else None
 
     @property
     def is_jinja(self) -> bool:

@@ -207,10 +207,11 @@ def test_when_the_deadline_has_passed_every_row_has_a_score_and_the_call_returns
 
 def test_a_deadline_does_not_count_against_the_server():
     with JudgeServer(judge="REWARD: 0.5", service_time=0.3) as server:
-        with judge_of(server, deadline=0.05, batch_size=32) as judge:
-            assert {j.outcome for j in judge.score(samples(20))} == {Outcome.FALLBACK}
-            relaxed = JudgeSettings(server_url=server.url, max_retries=2, outage_grace=1.0)
-            assert {j.outcome for j in judge.score(samples(20), relaxed)} == {Outcome.JUDGED}
+        judge = judge_of(server, deadline=0.05, batch_size=32)
+        assert {j.outcome for j in judge.score(samples(20))} == {Outcome.FALLBACK}
+        relaxed = JudgeSettings(server_url=server.url, max_retries=2, outage_grace=1.0)
+        assert {j.outcome for j in judge.score(samples(20), relaxed)} == {Outcome.JUDGED}
+        judge.close()
 
 
 def test_at_most_batch_size_requests_are_in_flight():

@@ -28,6 +28,15 @@ def test_a_request_carries_the_sampling_settings_and_the_thinking_switch():
         assert body["chat_template_kwargs"] == {"enable_thinking": True}
 
 
+def test_the_judge_is_held_to_the_verdict_line_when_asked_for_and_only_where_nothing_else_is_to_be_said():
+    with JudgeServer(judge="Good work. REWARD: 0.5 it is") as server:
+        assert judged(server, structured_output="on").score == 0.5
+        assert "regex" in server.requests[-1].body["structured_outputs"]
+        for settings in ({}, {"prompt_template": "detailed"}, {"enable_thinking": True}):
+            judged(server, **{"structured_output": "on" if settings else "off", **settings})
+            assert "structured_outputs" not in server.requests[-1].body
+
+
 def test_a_judgement_knows_what_it_cost_and_who_gave_it():
     with JudgeServer(judge="REWARD: 0.5") as server:
         judgement = judged(server)

@@ -168,3 +168,20 @@ def test_a_process_ends_at_once_though_a_judge_still_hangs():
         )
         done = subprocess.run([sys.executable, "-c", code], timeout=30, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_child_of_a_fork_that_exits_in_the_ordinary_way_does_not_hang_on_the_parent_s_locks():
+    with JudgeServer(judge="REWARD: 0.5") as server:
+        code = (
+            "import os, llm_judge_remote as judge\n"
+            f"assert judge.compute_score('d', 'c', 'r', server_url={server.url!r}) == 0.5\n"
+            "runtime = next(iter(judge.reward._PROCESS._judge._runtimes.values()))\n"
+            "with runtime.dispatcher._condition:\n"  # as a worker thread may at the moment of the fork
+            "    child = os.fork()\n"
+            "    if child == 0:\n"
+            "        raise SystemExit(7)\n"
+            "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+        )
+        command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code]
+        done = subprocess.run(command, timeout=30, capture_output=True, text=True, check=True)
+    assert done.stdout == "7\n"

@@ -119,3 +119,16 @@ def test_closing_cancels_what_waits_and_wakes_those_who_wait_for_it():
     assert running.result(10) == [True]
     with pytest.raises(RuntimeError, match="closed"):
         dispatcher.submit(conversation("x"), str.upper, 1)
+
+
+def test_what_is_no_error_of_ours_is_thrown_into_the_job_as_well(dispatcher):
+    def job():
+        try:
+            yield "a"
+        except TypeError:
+            return "caught"
+
+    def ask(_):
+        raise TypeError("a bug")
+
+    assert dispatcher.submit(job(), ask, 1).result(10) == "caught"

@@ -1,8 +1,11 @@
+import re
+
 import pytest
 
 from llm_judge_remote import ConfigError
 from llm_judge_remote.prompts.library import TemplateLibrary, template_names
 from llm_judge_remote.prompts.template import PromptTemplate
+from llm_judge_remote.scoring.reward_line import ScoreRange, parse_verdict
 
 TEXTS = {"problem": "What is 2+2?", "reference": "It is 4.", "candidate": "I say 5."}
 
@@ -41,6 +44,19 @@ def test_a_row_without_a_problem_has_no_empty_problem_in_its_prompt(name):
     assert "<problem>" not in user_text(library().get(name), problem="")
 
 
+def test_a_template_that_asks_for_the_verdict_alone_has_a_grammar_whose_every_reply_is_a_verdict():
+    grammars = {name: library().get(name).grammar for name in template_names()}
+    assert grammars["detailed"] is None
+    for name in ("default", "concise"):
+        for reply in ("REWARD: 0", "REWARD: 0.85", "REWARD: 1.0", "REWARD: 1"):
+            assert re.fullmatch(grammars[name], reply)
+            assert isinstance(parse_verdict(reply, ScoreRange()), float)
+        for reply in ("REWARD: 1.1", "REWARD: 2", "0.5", "REWARD: 0.5 "):
+            assert not re.fullmatch(grammars[name], reply)
+    assert re.fullmatch(grammars["binary"], "REWARD: 1")
+    assert not re.fullmatch(grammars["binary"], "REWARD: 0.5")
+
+
 def test_a_text_with_single_braces_is_replaced_in_one_pass_and_other_braces_stay():
     template = library().get('{"json": {x}} {PROBLEM} | {REFERENCE_SOLUTION} | {CANDIDATE_SOLUTION} {unknown}')
     text = user_text(template, problem="{REFERENCE_SOLUTION}", reference="{CANDIDATE_SOLUTION}")
@@ -72,7 +88,7 @@ BAD = [
     ("{{ CANDIDATE_SOLUTION }} {% if", "given as text"),
     ("---\nrange: [1, 0]\n---\n{CANDIDATE_SOLUTION}", "range is two numbers"),
     ("---\nrange: high\n---\n{CANDIDATE_SOLUTION}", "range is two numbers"),
-    ("---\nscale: 3\n---\n{CANDIDATE_SOLUTION}", "takes `range` and `system`"),
+    ("---\nscale: 3\n---\n{CANDIDATE_SOLUTION}", "takes range, system, verdict"),
     ("---\n: [\n---\n{CANDIDATE_SOLUTION}", "no YAML"),
 ]
 
