@@ -12,14 +12,16 @@ __all__ = ["fence", "inert", "middle_cut"]
 _CONTROL = re.compile(
     r"<(?=\|[^|<>\n]{1,40}\|>)"  # ChatML, Llama 3, Phi: <|im_end|>, <|eot_id|>
     r"|<(?=｜[^｜<>\n]{1,60}｜>)"  # DeepSeek
-    r"|<(?=/?(?:s|think|thinking|reasoning|start_of_turn|end_of_turn|bos|eos|pad|unk|tool_call|tool_response)>)"
-    r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\])",  # Mistral
+    r"|<(?=/?(?:s|bos|eos|pad|unk|start_of_turn|end_of_turn|tool_call|tool_response)>)"
+    r"|<(?=/?(?:thinking|think|thoughts?|reasoning)(?:\s[^<>]{0,200})?/?>)|◁(?=/?think▷)"
+    r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|THINK)\])",  # Mistral
     re.IGNORECASE,
 )
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _LINE_ENDS = re.compile("\r\n?|[\x85\u2028\u2029]")
+# Wider than what the parser takes for the head of a verdict, letters of full width included.
 _VERDICT_LINE = re.compile(
-    r"^(?=[^\w\n]{0,20}(?:\w{1,10}[ \t]{1,4})?[^\w\n]{0,20}REWARD\b)", re.IGNORECASE | re.MULTILINE
+    r"^(?=[^\n]{0,48}?[rｒＲ][eｅＥ][wｗＷ][aａＡ][rｒＲ][dｄＤ][^\n]{0,48}?[:=：＝])", re.IGNORECASE | re.MULTILINE
 )
 
 CUT_MARK = "\n[... middle of the text left out: {} characters ...]\n"

@@ -33,7 +33,9 @@ import re
 from collections import deque
 from dataclasses import dataclass
 
-__all__ = ["NoVerdict", "ScoreRange", "parse_verdict", "strip_thinking"]
+from llm_judge_remote.scoring.thinking import strip_thinking
+
+__all__ = ["NoVerdict", "ScoreRange", "parse_verdict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,32 +127,6 @@ def parse_verdict(
     return share
 
 
-def strip_thinking(text: str, *, opened: bool = False) -> str | None:
-    """What a reply says after its thinking.
-
-    Thoughts stand between `<think>` and `</think>` (also `thinking`, `thought`, `reasoning`, in any case and with
-    attributes; `[THINK]`, as Mistral's models write it; `◁think▷`, as Kimi's do). What counts is the text behind the
-    last closing tag; one without an opening tag closes a thought that was opened in the prompt.
-
-    Args:
-        text: The reply.
-        opened: Whether the reply may have begun inside a thought and been cut off there: without a closing tag it
-            is then a thought to its end.
-
-    Returns:
-        The text, or None if the thought is unfinished. That holds even if something stands before a thought that was
-        opened and not closed: the judge had not finished.
-    """
-    start, inside = 0, opened
-    for tag in _THOUGHT_TAG.finditer(text):
-        if tag.group().endswith("/>"):
-            continue
-        inside = "/" not in tag.group()[:2]
-        if not inside:
-            start = tag.end()
-    return None if inside else text[start:]
-
-
 def _is_range(text: str, score_range: ScoreRange) -> bool:
     match = _SCALE.fullmatch(text)
     try:
@@ -227,11 +203,6 @@ _LONGEST_SUFFIX = 30  # characters; " out of 20" and its like are shorter
 _LINE_END = re.compile(r"\r\n?")
 # Full-width forms, the minus sign and the no-break space. Not NFKC, which makes 0.82 of 0.8² (a footnote).
 _TWINS = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x2212: ord("-"), 0xA0: ord(" ")}
-
-# No space behind "<": a tag that was broken so, to show a candidate to the judge, is no tag when the judge quotes it.
-_THOUGHT_TAG = re.compile(
-    r"</?(?:thinking|think|thoughts?|reasoning)(?:\s[^<>]{0,200})?/?>|\[/?THINK\]|◁/?think▷", re.IGNORECASE
-)
 
 _TAG = r"</?(?:answer|b|code|em|final|i|output|p|result|reward|score|strong|verdict)>"
 # In each of the alternations under a star below, the first character decides which alternative can match, or a wrong

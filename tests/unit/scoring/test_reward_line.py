@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_judge_remote.scoring.reward_line import NoVerdict, ScoreRange, parse_verdict, strip_thinking
+from llm_judge_remote.scoring.reward_line import NoVerdict, ScoreRange, parse_verdict
+from llm_judge_remote.scoring.thinking import strip_thinking
 
 UNIT = ScoreRange()
 TEN = ScoreRange(0, 10)
