@@ -17,19 +17,14 @@ from typing import Any
 
 from llm_judge_remote.client.dispatcher import Dispatcher
 from llm_judge_remote.client.exchange import Exchange
-from llm_judge_remote.errors import (
-    ConfigError,
-    DeadlineExceededError,
-    JudgeError,
-    JudgingFailedError,
-    ServerUnavailableError,
-)
+from llm_judge_remote.conclusion import conclude
+from llm_judge_remote.errors import ConfigError, DeadlineExceededError, JudgingFailedError, ServerUnavailableError
 from llm_judge_remote.examination import Ruling, examine
 from llm_judge_remote.judgement import Judgement, Outcome
 from llm_judge_remote.layers import settings_for_row
 from llm_judge_remote.prompts.library import TemplateLibrary
 from llm_judge_remote.sample import Sample
-from llm_judge_remote.scoring.fallback import check_fallback, fallback_score
+from llm_judge_remote.scoring.fallback import check_fallback
 from llm_judge_remote.scoring.lexical import PLACEHOLDERS
 from llm_judge_remote.settings import JudgeSettings
 
@@ -153,7 +148,10 @@ class Judge:
         return made
 
     def _end(self, call: _Call) -> list[Judgement]:
-        judgements = [_conclude(sample, row, call) for sample, row in zip(call.samples, call.rows, strict=True)]
+        judgements = [
+            row.done or conclude(sample, row.rulings, row.settings, call.began)
+            for sample, row in zip(call.samples, call.rows, strict=True)
+        ]
         unjudged = [judgement for judgement in judgements if judgement.outcome in (Outcome.FALLBACK, Outcome.FAILED)]
         if unjudged:
             summary = f"{len(unjudged)} of {len(judgements)} rows were not judged; the first: {unjudged[0].reason}"
@@ -260,45 +258,6 @@ def _ruling_of(future: Future[Ruling], now: float) -> Ruling:
         return future.result()
     future.cancel()
     return Ruling(error=DeadlineExceededError("the call's deadline passed"), finished_at=now)
-
-
-def _conclude(sample: Sample, row: _Row, call: _Call) -> Judgement:
-    """One judgement from the rulings on all references: the best counts, if a failed one could not have been better."""
-    if row.done is not None:
-        return row.done
-    judged = [(ruling.score, -number) for number, ruling in enumerate(row.rulings) if ruling.score is not None]
-    failed = [number for number, ruling in enumerate(row.rulings) if ruling.score is None]
-    score, negated = max(judged, default=(0.0, 1))
-    index = -negated
-    outcome, reason = Outcome.JUDGED, ""
-    if failed and score < 1.0:
-        reason = _words(row.rulings[failed[0]].error)
-        unjudged = [sample.references[number] for number in failed] if len(row.rulings) > 1 else sample.references
-        replacement = fallback_score(row.settings, sample.candidate, unjudged)
-        if replacement is None:
-            outcome, score, index = Outcome.FAILED, 0.0, -1
-        else:
-            outcome = Outcome.FALLBACK
-            if not judged or replacement > score:
-                score, index = replacement, -1
-    shown = row.rulings[index] if index >= 0 else row.rulings[failed[0]]
-    return Judgement(
-        score=score,
-        outcome=outcome,
-        reason=reason,
-        reply=shown.reply,
-        reference_index=index,
-        candidate_cut=any(ruling.candidate_cut for ruling in row.rulings),
-        server=shown.server,
-        attempts=sum(ruling.attempts for ruling in row.rulings),
-        latency_s=max(ruling.finished_at for ruling in row.rulings) - call.began,
-        prompt_tokens=sum(ruling.prompt_tokens for ruling in row.rulings),
-        completion_tokens=sum(ruling.completion_tokens for ruling in row.rulings),
-    )
-
-
-def _words(error: Exception | None) -> str:
-    return str(error) if isinstance(error, JudgeError) else f"{type(error).__name__}: {error}"
 
 
 class _Rarely:

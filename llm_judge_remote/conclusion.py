@@ -1,0 +1,61 @@
+"""From the rulings on all references of a sample to its one judgement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llm_judge_remote.errors import JudgeError
+from llm_judge_remote.examination import Ruling
+from llm_judge_remote.judgement import Judgement, Outcome
+from llm_judge_remote.sample import Sample
+from llm_judge_remote.scoring.fallback import fallback_score
+from llm_judge_remote.settings import JudgeSettings
+
+__all__ = ["conclude"]
+
+
+def conclude(sample: Sample, rulings: Sequence[Ruling], settings: JudgeSettings, began: float) -> Judgement:
+    """The judgement on a sample: the best ruling counts.
+
+    Where a ruling failed that could have been better, the score is the best of what was judged and what the fallback
+    gives for the failed references, and the outcome is `fallback`.
+
+    Args:
+        sample: The sample.
+        rulings: One for each of its references, in order; or a single one without a score, when none could be asked.
+        settings: Of this row.
+        began: Monotonic time when the call began.
+    """
+    judged = [(ruling.score, -index) for index, ruling in enumerate(rulings) if ruling.score is not None]
+    failed = [index for index, ruling in enumerate(rulings) if ruling.score is None]
+    score, negated = max(judged, default=(0.0, 1))
+    index = -negated  # of equal scores the first reference's
+    outcome, reason = Outcome.JUDGED, ""
+    if failed and score < 1.0:
+        reason = _words(rulings[failed[0]].error)
+        unjudged = [sample.references[number] for number in failed] if len(rulings) > 1 else sample.references
+        replacement = fallback_score(settings, sample.candidate, unjudged)
+        if replacement is None:
+            outcome, score, index = Outcome.FAILED, 0.0, -1
+        else:
+            outcome = Outcome.FALLBACK
+            if not judged or replacement > score:
+                score, index = replacement, -1
+    shown = rulings[index] if index >= 0 else rulings[failed[0]]
+    return Judgement(
+        score=score,
+        outcome=outcome,
+        reason=reason,
+        reply=shown.reply,
+        reference_index=index,
+        candidate_cut=any(ruling.candidate_cut for ruling in rulings),
+        server=shown.server,
+        attempts=sum(ruling.attempts for ruling in rulings),
+        latency_s=max(ruling.finished_at for ruling in rulings) - began,
+        prompt_tokens=sum(ruling.prompt_tokens for ruling in rulings),
+        completion_tokens=sum(ruling.completion_tokens for ruling in rulings),
+    )
+
+
+def _words(error: Exception | None) -> str:
+    return str(error) if isinstance(error, JudgeError) else f"{type(error).__name__}: {error}"
