@@ -1,0 +1,94 @@
+# `make` lists what there is. Everything is set up in .venvs/ on first use; a second run is quick.
+PYTHON ?= python3
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+TEST := .venvs/test
+VLLM := .venvs/vllm
+# Not `dist/*.whl` alone: what was built for another version must not be taken.
+WHEEL = $(firstword $(wildcard dist/llm_judge_remote-*.whl))
+SOURCES := $(shell find llm_judge_remote -type f -not -name '*.pyc' 2>/dev/null) pyproject.toml README.md LICENSE
+
+.PHONY: help test demo test-all test-real check clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## ?/\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+test: $(TEST)/.wheel ## unit and socket tests against the installed wheel (no vLLM; under three minutes)
+	@$(call show_package,$(TEST))
+	@$(TEST)/bin/pytest -q
+
+# With a server's address there is nothing to start, and no vLLM is installed.
+ifeq ($(strip $(LLM_JUDGE_SERVER_URL)),)
+demo: $(VLLM)/.wheel ## score real rollouts with a real vLLM server (or with LLM_JUDGE_SERVER_URL)
+	@$(VLLM)/bin/python -P -m llm_judge_remote.cli.demo
+else
+demo: $(TEST)/.wheel
+	@cd $(TEST) && bin/python -m llm_judge_remote.cli.demo --output ../../demo-output
+endif
+
+test-all: test test-real ## test, and the end-to-end tests with a real vLLM server on this machine
+
+test-real: $(VLLM)/.tests ## only the end-to-end tests with a real vLLM server
+	@$(call show_package,$(VLLM))
+	@$(VLLM)/bin/pytest -q -m real_vllm --durations=8 tests/e2e
+
+check: $(TEST)/.wheel ## ruff, formatting, mypy --strict, import order
+	@echo "Checking style, types and import order"
+	@$(TEST)/bin/ruff check --quiet .
+	@$(TEST)/bin/ruff format --check --quiet .
+	@$(TEST)/bin/mypy
+	@$(TEST)/bin/lint-imports --no-cache | tail -n 4
+
+clean: ## remove what the other targets made (not the model in the user's cache folder)
+	rm -rf .venvs build dist demo-output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info
+
+# The tests must not see the source tree: pytest's console script adds no folder of it to sys.path, and this says
+# which package they will see.
+define show_package
+cd $(1) && bin/python -c 'import pathlib, sys, llm_judge_remote as p; \
+home = pathlib.Path(p.__file__).parent; print("Testing llm_judge_remote", p.__version__, "installed in", home); \
+sys.exit("not the installed package" if "site-packages" not in home.parts else 0)'
+endef
+
+dist/.built: $(SOURCES) | $(TEST)/bin/python
+	@echo "Building the wheel"
+	@rm -rf dist && mkdir dist
+	@$(TEST)/bin/python -m pip wheel -qq --no-deps --wheel-dir dist .
+	@touch $@
+
+$(TEST)/bin/python:
+	@echo "Making the virtual environment $(TEST)"
+	@$(PYTHON) -m venv $(TEST)
+
+$(TEST)/.deps: pyproject.toml | dist/.built
+	@echo "Installing the test tools into $(TEST) (about a minute)"
+	@$(TEST)/bin/python -m pip install -qq "$(WHEEL)[dev]"
+	@touch $@
+
+$(TEST)/.wheel: dist/.built $(TEST)/.deps
+	@$(TEST)/bin/python -m pip install -qq --force-reinstall --no-deps $(WHEEL)
+	@touch $@
+
+$(VLLM)/.vllm: deploy/install_vllm.sh
+	@echo "Installing vLLM into $(VLLM)"
+	@PYTHON="$(PYTHON)" deploy/install_vllm.sh $(VLLM)
+	@touch $@
+
+$(VLLM)/.deps: $(VLLM)/.vllm pyproject.toml | dist/.built
+	@echo "Installing what the demo needs into $(VLLM)"
+	@$(VLLM)/bin/python -m pip install -qq "$(WHEEL)[demo]"
+	@touch $@
+
+$(VLLM)/.wheel: dist/.built $(VLLM)/.deps
+	@$(VLLM)/bin/python -m pip install -qq --force-reinstall --no-deps $(WHEEL)
+	@touch $@
+
+$(VLLM)/.tests: $(VLLM)/.wheel
+	@echo "Installing the test tools into $(VLLM)"
+	@$(VLLM)/bin/python -m pip install -qq "$(WHEEL)[dev]"
+	@touch $@

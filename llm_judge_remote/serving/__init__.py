@@ -1,0 +1,1 @@
+"""Running an inference server as a child of this process."""
