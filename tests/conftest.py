@@ -2,7 +2,12 @@
 
 import os
 
+import hypothesis
 import pytest
+
+# A machine that is busy with something else is no failure of the code.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)
