@@ -1,9 +1,12 @@
-"""What all tests share: an environment without the developer's own settings."""
+"""What all tests share: an environment without the developer's own settings, and a process of one's own."""
 
 import os
+from pathlib import Path
 
 import hypothesis
 import pytest
+
+from llm_judge_remote import reward
 
 # A machine that is busy with something else is no failure of the code.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -11,7 +14,19 @@ hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch):
+def _no_settings_from_outside(request, monkeypatch):
+    if request.path.parent == Path(__file__).parent:
+        return  # the scripts for users ask the judge that the environment names
     for name in os.environ:
         if name.startswith("LLM_JUDGE_"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _a_process_of_its_own(monkeypatch):
+    """Each test as if in a process of its own: no settings said before, no connections open after."""
+    fresh = reward._Process()
+    monkeypatch.setattr(reward, "_PROCESS", fresh)
+    yield
+    if fresh._judge is not None:
+        fresh._judge.close()

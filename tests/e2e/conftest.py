@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from llm_judge_remote import reward
 from llm_judge_remote.serving.launch import Engine
 from llm_judge_remote.serving.small_model import small_model, small_server
 from llm_judge_remote.serving.vllm import is_installed, vllm_command, vllm_environment
@@ -42,13 +41,3 @@ def settings(vllm):
         "structured_output": True,
         "return_details": True,
     }
-
-
-@pytest.fixture(autouse=True)
-def _a_process_of_its_own(monkeypatch):
-    """Each test as if in a process of its own: no settings said before, no connections open after."""
-    fresh = reward._Process()
-    monkeypatch.setattr(reward, "_PROCESS", fresh)
-    yield
-    if fresh._judge is not None:
-        fresh._judge.close()

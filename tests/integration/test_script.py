@@ -31,9 +31,10 @@ def test_it_passes_without_a_server():
 
 
 def test_it_asks_the_server_that_the_environment_names(server):
-    done = run(LLM_JUDGE_SERVER_URL=server.url)
+    done = run(LLM_JUDGE_SERVER_URL=server.url, LLM_JUDGE_SERVER_API_KEY="a-key")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "5 passed" in done.stdout
+    assert {request.headers["authorization"] for request in server.requests} == {"Bearer a-key"}
     assert server.stats.conversations >= 10
 
 
