@@ -82,9 +82,11 @@ class ServerError(JudgeError):
     Attributes:
         server: The server's address, or "" when there was none to ask.
         retryable: Whether the same request may succeed when sent again.
+        answered: Whether it shows that the server is there and works.
     """
 
     retryable = True
+    answered = False
 
     def __init__(self, message: str, *, server: str = "") -> None:
         super().__init__(message)
@@ -115,6 +117,8 @@ class AttemptTimeoutError(ServerError):
 class InvalidReplyError(ServerError):
     """The server answered 200 with something that is not a chat completion."""
 
+    answered = True
+
 
 class StatusError(ServerError):
     """The server answered with an HTTP status other than 200.
@@ -129,10 +133,15 @@ class StatusError(ServerError):
         self.status = status
         self.retry_after = retry_after
         self.retryable = status >= 500 or status in (408, 429)
+        self.answered = status < 500
 
 
 class OverloadedError(StatusError):
     """429 or 503: the server asks for less."""
+
+    def __init__(self, message: str, *, status: int, server: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, status=status, server=server, retry_after=retry_after)
+        self.answered = True
 
 
 class AuthenticationError(StatusError):

@@ -104,7 +104,7 @@ def _first_ask(
         try:
             reply = yield request
         except PromptTooLongError as error:
-            keep = _shorter(keep, request, error.prompt_tokens, error.token_limit)
+            keep = _shorter(keep, sample.candidate, request, error.prompt_tokens, error.token_limit)
             if keep < _FEWEST_CHARACTERS or not cuts_left:
                 raise
             ruling.attempts += error.attempts
@@ -115,7 +115,9 @@ def _first_ask(
             filled = reply.finish_reason == "length" and 0 < reply.completion_tokens < request.max_tokens
             if not (filled and isinstance(verdict, NoVerdict) and cuts_left):
                 return request, reply, verdict
-            shorter = _shorter(keep, request, reply.prompt_tokens, reply.prompt_tokens + reply.completion_tokens)
+            shorter = _shorter(
+                keep, sample.candidate, request, reply.prompt_tokens, reply.prompt_tokens + reply.completion_tokens
+            )
             if shorter < _FEWEST_CHARACTERS:
                 return request, reply, verdict
             keep = shorter
@@ -123,14 +125,19 @@ def _first_ask(
     raise AssertionError  # the last round returns or raises
 
 
-def _shorter(keep: int, request: ChatRequest, prompt_tokens: int | None, token_limit: int | None) -> int:
-    """How many of the candidate's characters to keep after all; half where the server does not say what fits."""
+def _shorter(
+    keep: int, candidate: str, request: ChatRequest, prompt_tokens: int | None, token_limit: int | None
+) -> int:
+    """How many of the candidate's characters to keep after all; half where that cannot be told."""
     if not prompt_tokens or not token_limit:
         return keep // 2
     excess = prompt_tokens + request.max_tokens - token_limit + _MARGIN_TOKENS
-    characters = sum(len(message["content"]) for message in request.messages)
-    # Where the candidate is denser than the rest this leaves too much, and the next round cuts again.
-    return min(keep - int(excess * characters / prompt_tokens), keep * 9 // 10)
+    # Tokens go with bytes better than with characters: a Chinese candidate is denser than an English reference.
+    bytes_per_token = sum(len(message["content"].encode()) for message in request.messages) / prompt_tokens
+    bytes_per_character = len(candidate.encode()) / len(candidate)
+    estimate = keep - int(excess * bytes_per_token / bytes_per_character)
+    # An estimate that leaves nothing says little: halve, and look again.
+    return min(estimate if estimate >= _FEWEST_CHARACTERS else keep // 2, keep * 9 // 10)
 
 
 def _verdict(reply: ChatReply, settings: JudgeSettings, template: PromptTemplate) -> float | NoVerdict:

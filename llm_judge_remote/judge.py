@@ -18,7 +18,13 @@ from typing import Any
 from llm_judge_remote.client.dispatcher import Dispatcher
 from llm_judge_remote.client.exchange import Exchange
 from llm_judge_remote.conclusion import conclude
-from llm_judge_remote.errors import ConfigError, DeadlineExceededError, JudgingFailedError, ServerUnavailableError
+from llm_judge_remote.errors import (
+    ConfigError,
+    DeadlineExceededError,
+    JudgingFailedError,
+    ServerError,
+    ServerUnavailableError,
+)
 from llm_judge_remote.examination import Ruling, examine
 from llm_judge_remote.judgement import Judgement, Outcome
 from llm_judge_remote.layers import settings_for_row
@@ -105,7 +111,7 @@ class Judge:
     def _begin(self, samples: Sequence[Sample], settings: JudgeSettings) -> _Call:
         self._templates.get(settings.prompt_template)
         check_fallback(settings)
-        call = _Call(samples, settings)
+        call = _Call(list(samples), settings)
         runtime = self._runtime()
         try:
             for sample in samples:
@@ -131,6 +137,8 @@ class Judge:
             return _Row(call.settings, rulings=[Ruling(error=error, finished_at=call.began)])
         if not settings.server_url:
             msg = "server_url is not set: give the judge's address, http://HOST:PORT, or set LLM_JUDGE_SERVER_URL"
+            if call.settings.server_url:
+                return _Row(call.settings, rulings=[Ruling(error=ConfigError(msg), finished_at=call.began)])
             raise ConfigError(msg)
         ask = functools.partial(runtime.exchange(settings).ask, since=call.began, until=call.until)
         submit = functools.partial(runtime.dispatcher.submit, ask=ask, width=call.settings.batch_size)
@@ -222,7 +230,7 @@ class _Row:
 
     @property
     def unavailable(self) -> bool:
-        return any(isinstance(ruling.error, ServerUnavailableError) for ruling in self.rulings)
+        return any(isinstance(ruling.error, ServerError) and not ruling.error.answered for ruling in self.rulings)
 
 
 class _Call:

@@ -8,6 +8,7 @@ fields of `ROW_FIELDS` are looked at.
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -23,7 +24,7 @@ from llm_judge_remote.settings import (
     nearest,
 )
 
-__all__ = ["CallSettings", "plain", "row_overrides", "settings_for_row"]
+__all__ = ["CallSettings", "is_missing", "plain", "row_overrides", "settings_for_row"]
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,8 @@ class CallSettings:
         known = {}
         for name, value in given.items():
             if name in JudgeSettings.model_fields or name in ALIASES:
-                known[name] = plain(value)
+                if value is not None:
+                    known[name] = plain(value)
             elif name not in self._said:
                 self._said.add(name)
                 log.warning("ignored: %r is no setting of the judge%s", name, nearest(name))
@@ -70,9 +72,9 @@ class CallSettings:
 
 
 def row_overrides(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that a row's `extra_info` holds; None and NaN, as tables have it, stand for "not given"."""
-    found = {name: plain(extra[name]) for name in _ROW_NAMES if extra.get(name) is not None}
-    return {name: value for name, value in found.items() if value == value}  # noqa: PLR0124 (NaN is not itself)
+    """The settings that a row's `extra_info` holds; None, NaN and "", as tables have it, stand for "not given"."""
+    found = {name: plain(extra.get(name)) for name in _ROW_NAMES}
+    return {name: value for name, value in found.items() if not (is_missing(value) or value in ("", []))}
 
 
 def settings_for_row(settings: JudgeSettings, overrides: Mapping[str, Any]) -> JudgeSettings:
@@ -98,13 +100,20 @@ def settings_for_row(settings: JudgeSettings, overrides: Mapping[str, Any]) -> J
         raise ConfigError(msg)
     merged = {name: getattr(settings, name) for name in JudgeSettings.model_fields}
     merged.update((ALIASES.get(name, name), value) for name, value in given.items())
-    return JudgeSettings(**merged)
+    return JudgeSettings.complete(merged, "in the row's extra_info")
+
+
+def is_missing(value: object) -> bool:
+    """Whether a plain value is None or NaN, which tables hold where there is nothing."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def plain(value: Any) -> Any:
     """Builtin containers and scalars for OmegaConf nodes, numpy arrays and numpy scalars."""
     if isinstance(value, (str, int, float, bool, type(None))) and type(value).__module__ == "builtins":
         return value
+    if type(value).__name__ in ("NAType", "NaTType"):  # pandas' own kinds of nothing
+        return None
     if type(value).__module__.partition(".")[0] == "omegaconf":
         from omegaconf import OmegaConf  # noqa: PLC0415 (only there when the trainer uses it)
 

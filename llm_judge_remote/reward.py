@@ -116,17 +116,26 @@ async def compute_score_async(
     solution_str: Any = None,
     ground_truth: Any = None,
     extra_info: Any = None,
+    *,
+    data_sources: Any = None,
+    solution_strs: Any = None,
+    ground_truths: Any = None,
+    extra_infos: Any = None,
     **kwargs: Any,
-) -> Any:
+) -> Any:  # a float or a dict, or a list of them
     """`compute_score` for callers on an event loop, which it does not block; many calls at once are judged at once."""
+    row = (
+        data_source if data_sources is None else data_sources,
+        solution_str if solution_strs is None else solution_strs,
+        ground_truth if ground_truths is None else ground_truths,
+        extra_info if extra_infos is None else extra_infos,
+    )
     settings, defaults = _split(kwargs)
     judge = _PROCESS.judge(settings)
-    if _is_column(data_source) or _is_column(solution_str):
-        columns = _columns(data_source, solution_str, ground_truth, extra_info)
-        samples = [_sample(row, defaults, settings) for row in zip(*columns, strict=True)]
+    if solution_strs is not None or _is_column(row[0]) or _is_column(row[1]):
+        samples = [_sample(each, defaults, settings) for each in zip(*_columns(*row), strict=True)]
         return _shown(await judge.score_async(samples, settings), settings)
-    sample = _sample((data_source, solution_str, ground_truth, extra_info), defaults, settings)
-    return _shown(await judge.score_async([sample], settings), settings)[0]
+    return _shown(await judge.score_async([_sample(row, defaults, settings)], settings), settings)[0]
 
 
 def _split(kwargs: Mapping[str, Any]) -> tuple[JudgeSettings, dict[str, Any]]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from llm_judge_remote.layers import plain, row_overrides
+from llm_judge_remote.layers import is_missing, plain, row_overrides
 from llm_judge_remote.references import containing_last_word
 
 __all__ = ["Sample", "as_text", "last_user_turn"]
@@ -36,6 +35,16 @@ class Sample:
 
     def __post_init__(self) -> None:
         """Keep what UTF-8 cannot carry out of every later stage."""
+        if isinstance(self.references, str):
+            object.__setattr__(self, "references", (self.references,))
+        for name, texts in (
+            ("candidate", [self.candidate]),
+            ("references", self.references),
+            ("problem", [self.problem]),
+        ):
+            if not all(isinstance(text, str) for text in texts):
+                msg = f"a Sample's {name} is text; Sample.from_row takes rows of other kinds"
+                raise TypeError(msg)
         object.__setattr__(self, "candidate", _encodable(self.candidate))
         object.__setattr__(self, "references", tuple(map(_encodable, self.references)))
         object.__setattr__(self, "problem", _encodable(self.problem))
@@ -65,10 +74,12 @@ class Sample:
             if not isinstance(extra, Mapping):
                 extra = {}
             overrides = row_overrides(extra)
-            target = extra.get("target_gt")
-            references = _as_texts(ground_truth if target is None else target)
+            targets = _as_texts(extra.get("target_gt"))
+            references = targets or _as_texts(ground_truth)
             prompt = extra.get("prompt")
-            if _as_flag(overrides.get("filter_gt_by_prompt_token", filter_by_prompt)) and prompt is not None:
+            if targets:
+                pass  # authoritative: exactly these
+            elif _as_flag(overrides.get("filter_gt_by_prompt_token", filter_by_prompt)) and prompt is not None:
                 references = containing_last_word(references, last_user_turn(prompt))
             return cls(as_text(solution), references, _problem(extra), as_text(data_source), overrides)
         except Exception as error:  # noqa: BLE001 (the pipeline's boundary: no row may stop its neighbours)
@@ -80,7 +91,7 @@ def as_text(value: Any) -> str:
     value = plain(value)
     if isinstance(value, str):
         return str(value)
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if is_missing(value):
         return ""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")

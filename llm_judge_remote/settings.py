@@ -9,13 +9,13 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from llm_judge_remote.errors import ConfigError
@@ -37,25 +37,30 @@ ENVIRONMENT_ALIASES: Mapping[str, str] = {
 """Environment variables beside `LLM_JUDGE_<FIELD>`."""
 
 _USER_INFO = re.compile(r"//[^/@]*@")
-_ENDPOINTS = ("/v1/chat/completions", "/v1")
+_HOST = re.compile(r"(?!https?$)[\w.:%-]*[a-zA-Z:.][\w.:%-]*|localhost")  # a bare number is a port without its host
+_API_PATH = re.compile(r"/v1(?:/(?:chat/)?completions|/models)?$", re.IGNORECASE)
 
 
 def _split_addresses(value: object) -> object:
     if isinstance(value, str):
-        return tuple(part for part in (piece.strip() for piece in value.split(",")) if part)
+        value = [part for part in (piece.strip() for piece in value.split(",")) if part]
     return value
+
+
+def _distinct(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(addresses))
 
 
 def _address(value: str) -> str:
     address = value.strip()
     if "://" not in address:
         address = f"http://{address}"
-    parts = urlsplit(address)
     try:
-        usable = bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number
+        parts = urlsplit(address)
+        usable = _HOST.fullmatch(parts.hostname or "") is not None and parts.port != 0
+    except ValueError:  # a port that is no number, a bracket that does not close
         usable = False
-    if parts.scheme not in ("http", "https") or not usable or any(c.isspace() for c in address):
+    if not usable or parts.scheme not in ("http", "https") or any(c.isspace() for c in address):
         msg = "is no server address; write http://HOST:PORT"
         raise ValueError(msg)
     if parts.username is not None or parts.password is not None:
@@ -64,10 +69,8 @@ def _address(value: str) -> str:
     if parts.query or parts.fragment:
         msg = "has a query or fragment; write http://HOST:PORT"
         raise ValueError(msg)
-    address = address.rstrip("/")
-    for suffix in _ENDPOINTS:
-        address = address.removesuffix(suffix)
-    return address
+    path = _API_PATH.sub("", parts.path.rstrip("/")).rstrip("/")
+    return f"{parts.scheme}://{parts.netloc}{path}"
 
 
 def _blank_is_none(value: object) -> object:
@@ -78,6 +81,8 @@ def _on_or_off(value: object) -> object:
     # YAML reads on and off as booleans, and people write true in the environment.
     return {"true": "on", "1": "on", "false": "off", "0": "off"}.get(str(value).lower(), value)
 
+
+_SWITCHES = ("trust_env", "enable_thinking", "filter_gt_by_prompt_token", "structured_output", "return_details")
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Address = Annotated[str, AfterValidator(_address)]
@@ -102,9 +107,9 @@ class JudgeSettings(BaseSettings):
     )
 
     # Where the judge is
-    server_url: Annotated[tuple[Address, ...], NoDecode, BeforeValidator(_split_addresses)] = _field(
-        (), "address of the judge, or several: a comma list or a list; `host:port` means http", row=True
-    )
+    server_url: Annotated[
+        tuple[Address, ...], NoDecode, BeforeValidator(_split_addresses), AfterValidator(_distinct)
+    ] = _field((), "address of the judge, or several: a comma list or a list; `host:port` means http", row=True)
     api_key: SecretStr | None = _field(None, "key sent to the servers of `server_url`, as a bearer token", row=True)
     trust_env: bool = _field(False, "obey the proxy, netrc and CA settings of the environment")
 
@@ -156,7 +161,34 @@ class JudgeSettings(BaseSettings):
         try:
             super().__init__(**_canonical(values))
         except ValidationError as error:
-            raise ConfigError(_explain(error, values)) from None
+            raise ConfigError(_explain(error, lambda field: _origin(field, values))) from None
+
+    @classmethod
+    def complete(cls, values: Mapping[str, Any], origin: str) -> JudgeSettings:
+        """Settings from a value for every field: no other layer is read.
+
+        Args:
+            values: By field name.
+            origin: Where they come from, for messages.
+
+        Raises:
+            ConfigError: A value is of no use.
+        """
+        made = cls.__new__(cls)
+        try:
+            cls.__pydantic_validator__.validate_python(dict(values), self_instance=made)
+        except ValidationError as error:
+            raise ConfigError(_explain(error, lambda _: origin)) from None
+        return made
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_meant(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse yes and no where a number or a word is wanted: `fallback: true` must not become a score of 1.0."""
+        if isinstance(value, bool) and info.field_name not in _SWITCHES:
+            msg = "is a switch's value, and this is no switch"
+            raise ValueError(msg)
+        return value
 
     @classmethod
     def settings_customise_sources(
@@ -209,7 +241,7 @@ def read_config(path: Path) -> dict[str, Any]:
         if name not in JudgeSettings.model_fields and name not in ALIASES:
             msg = f"{path}: unknown setting {name!r}{nearest(str(name))}"
             raise ConfigError(msg)
-    return _canonical(values)
+    return {name: value for name, value in _canonical(values).items() if value is not None}
 
 
 def nearest(name: str) -> str:
@@ -225,7 +257,7 @@ def _canonical(values: Mapping[str, Any]) -> dict[str, Any]:
     return named
 
 
-def _explain(error: ValidationError, call: Mapping[str, Any]) -> str:
+def _explain(error: ValidationError, origin: Callable[[str], str]) -> str:
     """Which setting, its value, where it came from, and what is wrong with it."""
     problems: dict[str, list[str]] = {}
     for problem in error.errors(include_url=False):
@@ -235,7 +267,7 @@ def _explain(error: ValidationError, call: Mapping[str, Any]) -> str:
             continue
         value = "(not shown)" if field == "api_key" else _USER_INFO.sub("//***@", repr(problem["input"]))
         # A union reports each of its members: one line per setting, holding them all.
-        found = problems.setdefault(f"{field}={value} ({_origin(field, call)}): ", [])
+        found = problems.setdefault(f"{field}={value} ({origin(field)}): ", [])
         found.append(problem["msg"].removeprefix("Value error, ").replace("Input should be", "should be"))
     return "; ".join(head + ", or ".join(found) for head, found in problems.items())
 

@@ -25,7 +25,6 @@ from llm_judge_remote.errors import (
     DeadlineExceededError,
     InvalidReplyError,
     JudgeError,
-    OverloadedError,
     PromptTooLongError,
     ServerError,
     ServerUnavailableError,
@@ -93,7 +92,7 @@ class Exchange:
             except ServerError as error:
                 failed_at.append(server.address)
                 unreported = False
-                if _answered(error):
+                if error.answered:
                     self._pool.answered(server)
                 else:
                     self._pool.failed(server, str(error))
@@ -207,10 +206,3 @@ class Exchange:
 
 
 _OUT_OF_TIME = "the call's deadline passed"
-
-
-def _answered(error: ServerError) -> bool:
-    """Whether the error shows that the server is there and works."""
-    if isinstance(error, StatusError):
-        return error.status < 500 or isinstance(error, OverloadedError)
-    return isinstance(error, InvalidReplyError)

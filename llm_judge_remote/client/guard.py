@@ -45,7 +45,7 @@ class AttemptGuard:
         self._heap: list[tuple[float, int, Attempt]] = []
         self._numbers = itertools.count()
         self._thread: threading.Thread | None = None
-        self._closed = False
+        self.closed = False
         self._current = threading.local()
 
     def pool_classes(self) -> dict[str, type[HTTPConnectionPool]]:
@@ -83,7 +83,7 @@ class AttemptGuard:
     def close(self) -> None:
         """End all attempts and the thread."""
         with self._condition:
-            self._closed = True
+            self.closed = True
             for _, _, attempt in self._heap:
                 self._end(attempt)
             self._condition.notify()
@@ -99,7 +99,7 @@ class AttemptGuard:
 
     def _run(self) -> None:
         with self._condition:
-            while not self._closed:
+            while not self.closed:
                 if not self._heap:
                     self._condition.wait()
                     continue

@@ -111,6 +111,8 @@ class Session:
         return Response(answer.status_code, answer.headers, answer.content)
 
     def _translated(self, error: Exception, attempt: Attempt, timeout: float) -> ServerError:
+        if self._guard.closed:
+            return ServerUnavailableError("the judge was closed", server=self.server, sent=False)
         if attempt.expired or isinstance(error, requests.ReadTimeout):
             return self._timed_out(timeout)
         cause = _root_cause(error)

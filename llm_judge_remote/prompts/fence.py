@@ -10,18 +10,20 @@ __all__ = ["fence", "inert", "middle_cut"]
 # Chat templates turn these into control tokens wherever they stand, the text of a message included: a candidate
 # could end its own turn and write the judge's. A space behind the first sign breaks them and stays readable.
 _CONTROL = re.compile(
-    r"<(?=\|[^|<>\n]{1,40}\|>)"  # ChatML, Llama 3, Phi: <|im_end|>, <|eot_id|>
+    r"<(?=\|[^|<>\n]{1,40}\|?>|[^|<>\n]{1,40}\|>)"  # ChatML, Llama 3, Phi, Gemma 4: <|im_end|>, <|turn>, <turn|>
     r"|<(?=｜[^｜<>\n]{1,60}｜>)"  # DeepSeek
-    r"|<(?=/?(?:s|bos|eos|pad|unk|start_of_turn|end_of_turn|tool_call|tool_response)>)"
+    r"|<(?=/?(?:s|bos|eos|pad|unk|sop|start_of_turn|end_of_turn|start_of_image|tool_call|tool_response)>)"
+    r"|<(?=</?SYS>>|seed:\w{1,20}>|(?:BOS|EOS)_TOKEN>|extra_id_\d{1,3}>)"
     r"|<(?=/?(?:thinking|think|thoughts?|reasoning)(?:\s[^<>]{0,200})?/?>)|◁(?=/?think▷)"
-    r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|THINK)\])",  # Mistral
+    r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|ARGS|CALL_ID|IMG|THINK)\])"
+    r"|\[(?=(?:BOS|EOS|EOT|gMASK|start_header_id|end_header_id)\])",  # Mistral; Kimi, GLM
     re.IGNORECASE,
 )
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _LINE_ENDS = re.compile("\r\n?|[\x85\u2028\u2029]")
 # Wider than what the parser takes for the head of a verdict, letters of full width included.
 _VERDICT_LINE = re.compile(
-    r"^(?=[^\n]{0,48}?[rｒＲ][eｅＥ][wｗＷ][aａＡ][rｒＲ][dｄＤ][^\n]{0,48}?[:=：＝])", re.IGNORECASE | re.MULTILINE
+    r"^(?=[^\n]{0,48}?[rｒＲ][eｅＥ][wｗＷ][aａＡ][rｒＲ][dｄＤ][^\n]*?[:=：＝])", re.IGNORECASE | re.MULTILINE
 )
 
 CUT_MARK = "\n[... middle of the text left out: {} characters ...]\n"

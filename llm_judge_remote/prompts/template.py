@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ Message = Mapping[str, str]
 Measure = Callable[[str, str], float]
 
 _TEXTS = ("PROBLEM", "REFERENCE_SOLUTION", "CANDIDATE_SOLUTION")
-_FRONT_MATTER = re.compile(r"\A---\n(.*?\n)---\n", re.DOTALL)
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*\n", re.DOTALL | re.MULTILINE)
 _HEAD_FIELDS = {"range", "system", "verdict"}
 
 
@@ -63,6 +64,7 @@ class PromptTemplate:
             ConfigError: The front matter or the Jinja cannot be read, or the candidate has no place in the text.
         """
         head: dict[str, Any] = {}
+        source = source.replace("\r\n", "\n").lstrip()
         match = _FRONT_MATTER.match(source)
         if match:
             try:
@@ -75,11 +77,21 @@ class PromptTemplate:
                 raise ConfigError(msg)
         low, high = _read_range(head.get("range", [0, 1]), name)
         text = source[match.end() :] if match else source
-        system, verdict = str(head.get("system", "")).strip(), str(head.get("verdict", ""))
+        system, verdict = (_read_text(head, field, name) for field in ("system", "verdict"))
+        try:
+            re.compile(verdict)
+        except re.error as error:
+            msg = f"prompt_template {name}: verdict={verdict!r} is no regular expression: {error}"
+            raise ConfigError(msg) from None
         template = cls(name, text.strip("\n"), system, low, high, verdict, measures)
         used = template.placeholders
         if "CANDIDATE_SOLUTION" not in used:
-            msg = f"prompt_template {name}: the text has no place for CANDIDATE_SOLUTION"
+            how = (
+                "{{ CANDIDATE_SOLUTION }}, as `{{` or `{%` makes it Jinja"
+                if template.is_jinja
+                else "{CANDIDATE_SOLUTION}"
+            )
+            msg = f"prompt_template {name}: the text has no place for CANDIDATE_SOLUTION; write {how}"
             raise ConfigError(msg)
         return template
 
@@ -143,10 +155,20 @@ class PromptTemplate:
         return re.compile(r"\{(" + "|".join((*_TEXTS, *self.measures)) + r")\}")
 
 
+def _read_text(head: Mapping[str, Any], field: str, name: str) -> str:
+    value = head.get(field)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        msg = f"prompt_template {name}: {field} is a text, not {value!r}; put it in quotes"
+        raise ConfigError(msg)
+    return value.strip()
+
+
 def _read_range(value: object, name: str) -> tuple[float, float]:
     if isinstance(value, list) and len(value) == 2 and all(type(bound) in (int, float) for bound in value):
         low, high = float(value[0]), float(value[1])
-        if low < high:
+        if low < high and math.isfinite(high - low):
             return low, high
     msg = f"prompt_template {name}: range is two numbers, the lower first, not {value!r}"
     raise ConfigError(msg)

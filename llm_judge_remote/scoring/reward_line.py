@@ -4,10 +4,10 @@ A verdict is a line that begins with `REWARD:` and a number. Of several such lin
 be read or not: an earlier one is what the judge no longer says. No number that stands elsewhere is ever taken, and
 what can be read in two ways is not read at all. The judge can be asked again; a wrong score cannot be taken back.
 
-Before `REWARD` there may be signs, `1.`, a few labels (final, overall, my, total, verdict) and a few tags, together
-no more than 40 characters, and behind it the range in brackets. `>` may not stand before it: it marks a quotation. In
-the middle of a sentence `REWARD: 1` is a mention, not a verdict; so it is at the beginning of a sentence, in quotation
-marks and with words behind them.
+Before `REWARD` there may be signs, `1.`, a few labels (final, overall, my, total, verdict, answer, score) and tags,
+together no more than 40 characters, and behind it the range in brackets. `>` may not stand before it: it marks a
+quotation. In the middle of a sentence `REWARD: 1` is a mention, not a verdict; so it is at the beginning of a
+sentence, in quotation marks and with words behind them.
 
 ==============================================  =================================================================
 What stands behind `REWARD:`                     How it is read
@@ -213,7 +213,7 @@ _NO_LETTER = r"(?![^\W_])"
 _HEAD = re.compile(
     r"^(?=[^\n]{0,40}?reward)"
     rf"{_SIGN}*(?:\d{{1,2}}[.)]{_SIGN}*)?"
-    rf"(?:(?:final|overall|my|total|verdict){_NO_LETTER}{_SIGN}+)*"
+    rf"(?:(?:final|overall|my|total|verdict|answer|score){_NO_LETTER}{_SIGN}+)*"
     rf"reward{_NO_LETTER}(?:[ \t]+(?:score|value){_NO_LETTER})?"
     r"(?:[ \t*_]*[(\[](?P<scale>[^()\[\]\n]{0,30})[)\]])?"
     rf"""(?:{_TAG}|[ \t*_`"'”’)\]}}$\\])*(?::=|[:=])""",
@@ -245,8 +245,10 @@ _UNIT = re.compile(
 )
 _DOUBT = re.compile(
     rf"{_CLOSE}(?:[(\[,]\s*)?"
-    r"(?:[/?‰%]|out\s+of\b|(?:if|when|whenever|unless)\b|(?:on|in|from|using)\b.{0,20}\bscale\b"
-    r"|for\b.*\d\s+(?:for|if|otherwise)\b)"  # "1 for correct, 0 for incorrect"
+    r"(?:[/?‰%]|out\s+of\b|(?:if|when|whenever|unless)\b|(?:[-–—]{1,3}\s{0,3})?(?:(?:on|in|from|using)\b.{0,20})?\bscale\b"
+    # "1 for correct, 0 for incorrect", "1 (correct) or 0 (incorrect)": what the scores mean, and none of them
+    r"|for\b.*\d\s+(?:for|if|otherwise)\b"
+    r"|[^\d\n]{0,80}?(?:[,;]|\bor\b|\band\b)\s{0,3}\d[\d.]{0,5}\s{0,3}(?:=|\(|means\b|for\b|if\b|otherwise\b))"
     # Another number, with nothing but signs or a conjunction between. Brackets open a remark: "0.85 (17 of 20 steps)".
     rf"|(?:{_TAG}|\\[a-z]+|[^\w(\[]|_)*"
     r"(?:(?:to|or|and|through|thru|until|in|over|per|plus|minus|times|vs|versus|but|then|now|not|x)\b[\W_]*)?\d",

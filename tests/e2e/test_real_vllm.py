@@ -67,23 +67,23 @@ def about(details):
     return [tuple(detail[name] for name in ABOUT_A_ROW) for detail in details]
 
 
-def test_200_real_solutions_get_a_score_and_an_outcome_each(rows, settings):
-    details = compute_score_batched(*zip(*rows, strict=True), **settings)
+def test_200_real_solutions_get_a_score_and_an_outcome_each_in_order(rows, settings, batched):
+    details = batched(settings | {"prompt_template": TEMPLATE})
     assert len(details) == len(rows) == 200
     assert all(0.0 <= detail["score"] <= 1.0 for detail in details)
     assert Counter(detail["judge_outcome"] for detail in details) == {"judged": 200}
     assert {detail["judge_server"] for detail in details} == {settings["server_url"]}
     assert all(detail["judge_prompt_tokens"] > 0 and detail["judge_completion_tokens"] > 0 for detail in details)
-
-
-def test_the_judgements_come_in_the_order_of_the_rows(rows, settings, batched):
-    details = batched(settings | {"prompt_template": TEMPLATE})
-    assert Counter(detail["judge_outcome"] for detail in details) == {"judged": 200}
-    # More than the scores, of which there are few: the number of tokens tells the rows apart.
-    backwards = compute_score_batched(*zip(*rows[:48][::-1], strict=True), **settings, prompt_template=TEMPLATE)
-    assert about(backwards) == about(details[:48])[::-1]
-    assert len({detail["judge_prompt_tokens"] for detail in details}) > 100
     assert len({detail["score"] for detail in details}) > 1
+    # More than the scores, of which there are few: the number of tokens tells the rows apart.
+    assert len({detail["judge_prompt_tokens"] for detail in details}) > 100
+    backwards = compute_score_batched(*zip(*rows[:24][::-1], strict=True), **settings, prompt_template=TEMPLATE)
+    assert about(backwards) == about(details[:24])[::-1]
+
+
+def test_the_default_prompt_gets_a_verdict_for_every_row(rows, settings):
+    details = compute_score_batched(*zip(*rows[:40], strict=True), **settings)
+    assert Counter(detail["judge_outcome"] for detail in details) == {"judged": 40}
 
 
 def test_single_calls_give_the_scores_of_the_batch(rows, settings, batched):

@@ -119,6 +119,16 @@ def test_on_unavailable_raise_stops_when_no_server_answers_and_only_then(nobody)
         assert judge.score(samples(1))[0].outcome is Outcome.FALLBACK
 
 
+@pytest.mark.parametrize("fault", [Fault("hang"), Fault("status", status=502), Fault("reset")], ids=lambda f: f.kind)
+def test_on_unavailable_raise_stops_at_the_first_row_that_no_server_answered(fault):
+    with (
+        JudgeServer(faults=[fault]) as server,
+        judge_of(server, on_unavailable="raise", timeout=0.3) as judge,
+        pytest.raises(JudgingFailedError),
+    ):
+        judge.score(samples(1))
+
+
 def test_a_server_stopped_halfway_leaves_judged_rows_judged_and_is_found_again_after_a_restart():
     with JudgeServer(judge="REWARD: 0.5", service_time=0.02, slots=4) as server:
         options = {"server_url": server.url, "batch_size": 4, "outage_grace": 1.0, "return_details": True}

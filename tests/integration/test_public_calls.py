@@ -122,6 +122,7 @@ def test_the_plural_names_are_understood(server):
     rows = {"solution_strs": ["score=0.5"], "ground_truths": ["r"], "data_sources": ["d"], "extra_infos": [None]}
     assert compute_score(**rows, server_url=server.url) == [0.5]
     assert compute_score_batched(**rows, server_url=server.url) == [0.5]
+    assert asyncio.run(compute_score_async(**rows, server_url=server.url)) == [0.5]
 
 
 def test_no_rows_give_no_scores(server):
@@ -177,6 +178,12 @@ def test_settings_of_a_row_count_for_that_row_alone(server):
     bodies = {re.findall(r"score=([\d.]+)", r.body["messages"][-1]["content"])[0]: r.body for r in server.requests}
     assert (bodies["0.1"]["temperature"], bodies["0.1"]["max_tokens"]) == (0.1, 9)
     assert (bodies["0.2"]["temperature"], bodies["0.2"]["max_tokens"]) == (0.7, 512)
+
+
+def test_a_row_with_a_blank_server_uses_the_call_s(server):
+    extras = [{"server_url": ""}, {"server_url": []}, None]
+    columns = (["d"] * 3, ["score=0.5"] * 3, ["r"] * 3, extras)
+    assert compute_score_batched(*columns, server_url=server.url) == [0.5] * 3
 
 
 def test_the_problem_may_come_with_the_call(server):

@@ -1,6 +1,7 @@
 import copy
 
 import numpy as np
+import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
@@ -132,3 +133,24 @@ def test_a_row_setting_that_is_none_or_nan_is_not_given():
     assert Sample.from_row("d", "c", "r", {"temperature": float("nan"), "seed": None, "top_p": 0.5}).overrides == {
         "top_p": 0.5
     }
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), "", [], [None], pd.NA])
+def test_a_target_that_is_missing_leaves_the_ground_truth(missing):
+    assert Sample.from_row("d", "c", "r", {"target_gt": missing}).references == ("r",)
+
+
+def test_targets_are_judged_against_exactly():
+    extra = {"target_gt": ["the cat", "the dog"], "prompt": "where is my dog", "filter_gt_by_prompt_token": True}
+    assert Sample.from_row("d", "c", ["x"], extra).references == ("the cat", "the dog")
+
+
+@pytest.mark.parametrize("blank", ["", [], None, pd.NA, float("nan")])
+def test_a_blank_setting_of_a_row_is_not_given(blank):
+    assert Sample.from_row("d", "c", "r", {"server_url": blank, "model": blank}).overrides == {}
+
+
+def test_a_single_reference_is_one_reference_and_other_kinds_are_refused():
+    assert Sample("c", "four").references == ("four",)
+    with pytest.raises(TypeError, match="candidate is text"):
+        Sample(None, ("r",))

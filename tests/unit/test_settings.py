@@ -178,6 +178,14 @@ BAD = [
     ({"fallback": "guess"}, "'lexical', 'zero' or 'raise'"),
     ({"fallback": 1.5}, "fallback=1.5"),
     ({"on_unavailable": "panic"}, "on_unavailable"),
+    ({"fallback": True}, "fallback=True"),
+    ({"temperature": True}, "temperature=True"),
+    ({"batch_size": True}, "batch_size=True"),
+    ({"server_url": "http:/h:1"}, "server_url"),
+    ({"server_url": "http//h:1"}, "server_url"),
+    ({"server_url": "8000"}, "server_url"),
+    ({"server_url": "${X}"}, "server_url"),
+    ({"server_url": '["a:1"]'}, "server_url"),
     ({"model_name": ""}, "model_name"),
 ]
 
@@ -257,3 +265,45 @@ def test_no_foreign_variable_is_taken_for_a_setting(monkeypatch):
     for name in VALUES:
         monkeypatch.setitem(os.environ, name.upper(), "surprise")
     assert JudgeSettings() == JudgeSettings.model_construct()
+
+
+ADDRESSES = {
+    "h:1": "http://h:1",
+    "http://h:1/": "http://h:1",
+    "http://h:1/v1": "http://h:1",
+    "http://h:1//v1/": "http://h:1",
+    "HTTP://h:1/V1": "http://h:1",
+    "http://h:1/v1/chat/completions": "http://h:1",
+    "http://h:1/v1/models": "http://h:1",
+    "https://gateway/judge/v1": "https://gateway/judge",
+    "[::1]:8000": "http://[::1]:8000",
+    "127.0.0.1:8000": "http://127.0.0.1:8000",
+    "localhost": "http://localhost",
+}
+
+
+@pytest.mark.parametrize(("given", "address"), ADDRESSES.items())
+def test_an_address_is_understood_as_people_write_it(given, address):
+    assert JudgeSettings(server_url=given).server_url == (address,)
+
+
+def test_the_same_server_given_twice_is_one_server():
+    assert JudgeSettings(server_url="a:1, http://a:1/, b:2").server_url == ("http://a:1", "http://b:2")
+
+
+def test_none_in_a_call_or_a_file_is_not_given(config_file):
+    assert CallSettings()({"temperature": None, "server_url": None}).temperature == 0.7
+    config_file("temperature:\nserver_url: h:1\n")
+    assert JudgeSettings().temperature == 0.7
+
+
+def test_a_bad_value_of_a_row_is_said_to_be_the_row_s():
+    with pytest.raises(ConfigError, match=r"top_p=7 \(in the row's extra_info\)"):
+        settings_for_row(JudgeSettings(top_p=0.5), {"top_p": 7})
+
+
+def test_a_row_reads_neither_the_file_nor_the_environment_again(config_file, monkeypatch):
+    call = JudgeSettings()
+    config_file("a: [")
+    monkeypatch.setenv("LLM_JUDGE_TOP_P", "0.123")
+    assert settings_for_row(call, {"seed": 3}).top_p == call.top_p

@@ -81,6 +81,31 @@ def test_front_matter_declares_the_range_and_the_system_text():
     assert template.messages(**TEXTS)[0] == {"role": "system", "content": "Be strict."}
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "---\r\nrange: [0, 10]\r\n---\r\n{CANDIDATE_SOLUTION}",
+        "\n---\nrange: [0, 10]\n---\n{CANDIDATE_SOLUTION}",
+        "--- \nrange: [0, 10]\nsystem:\nverdict:\n---  \n{CANDIDATE_SOLUTION}",
+    ],
+    ids=["carriage returns", "a blank line before", "blanks behind, and empty fields"],
+)
+def test_front_matter_is_read_however_it_was_typed(source):
+    template = library().get(source)
+    assert (template.high, template.system, template.grammar) == (10.0, "", None)
+    assert user_text(template).startswith("<candidate_")
+
+
+def test_front_matter_may_be_empty():
+    assert library().get("---\n---\n{CANDIDATE_SOLUTION}").high == 1.0
+
+
+@pytest.mark.parametrize("source", ["{PROBLEM} {CANDIDATE_SOLUTION}", "{{ PROBLEM }} {{ CANDIDATE_SOLUTION }}"])
+def test_a_group_shares_its_prompt_in_templates_of_the_user_as_well(source):
+    one, other = (user_text(library().get(source), candidate=text) for text in ("first", "another one"))
+    assert one.partition("<candidate_")[0] == other.partition("<candidate_")[0] == "What is 2+2? "
+
+
 BAD = [
     ("nosuch", "binary, concise, default, detailed"),
     ("{PROBLEM} alone", "no place for CANDIDATE_SOLUTION"),
@@ -89,6 +114,10 @@ BAD = [
     ("---\nrange: [1, 0]\n---\n{CANDIDATE_SOLUTION}", "range is two numbers"),
     ("---\nrange: high\n---\n{CANDIDATE_SOLUTION}", "range is two numbers"),
     ("---\nscale: 3\n---\n{CANDIDATE_SOLUTION}", "takes range, system, verdict"),
+    ("---\nrange: [0, .inf]\n---\n{CANDIDATE_SOLUTION}", "range is two numbers"),
+    ("---\nverdict: [01]\n---\n{CANDIDATE_SOLUTION}", "verdict is a text"),
+    ("---\nverdict: '('\n---\n{CANDIDATE_SOLUTION}", "no regular expression"),
+    ("{{ PROBLEM }} {CANDIDATE_SOLUTION}", "makes it Jinja"),
     ("---\n: [\n---\n{CANDIDATE_SOLUTION}", "no YAML"),
 ]
 

@@ -15,6 +15,12 @@ NONE = None  # no verdict
 
 REPLIES = {
     # The line
+    "a label more": ("Final answer: REWARD: 0.9", 0.9),
+    "another scale in brackets": ("REWARD: 1 (scale 1-5)", NONE),
+    "another scale behind a dash": ("REWARD: 1 - scale of 1 to 5", NONE),
+    "the meaning of the scores": ("REWARD: 1 = correct, 0 = incorrect", NONE),
+    "the meaning in brackets": ("REWARD: 1 (correct) or 0 (incorrect)", NONE),
+    "the meaning in words": ("REWARD: 1 means correct, 0 means incorrect", NONE),
     "as asked": ("REWARD: 0.85", 0.85),
     "zero": ("REWARD: 0", 0.0),
     "minus zero": ("REWARD: -0.0", 0.0),
