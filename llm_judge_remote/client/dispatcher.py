@@ -40,6 +40,7 @@ class Dispatcher:
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._waiting: deque[_Entry[Any]] = deque()
+        self._threads = 0
         self._running = 0
         self._idle = 0
         self._closed = False
@@ -61,10 +62,10 @@ class Dispatcher:
                 msg = "the judge was closed"
                 raise RuntimeError(msg)
             self._waiting.append(_Entry(job, ask, width, future))
-            if len(self._waiting) <= self._idle:
-                self._condition.notify()
-            elif self._running < width:
+            if len(self._waiting) > self._idle and self._threads < width:
                 self._start_thread()
+            else:
+                self._condition.notify()
         return future
 
     def close(self) -> None:
@@ -79,6 +80,7 @@ class Dispatcher:
             entry.future.set_running_or_notify_cancel()  # wakes those who wait for it
 
     def _start_thread(self) -> None:
+        self._threads += 1
         self._running += 1  # counted from the start, so that a burst of submissions starts no thread too many
         threading.Thread(target=self._work, name="judge-worker", daemon=True).start()
 
@@ -86,8 +88,15 @@ class Dispatcher:
         while True:
             with self._condition:
                 entry = self._next()
-            if entry is None:
-                return
+                if entry is None:
+                    self._threads -= 1
+                    return
+                if self._waiting and self._running < self._waiting[0].width:
+                    # The next one's turn has come with this one's.
+                    if self._idle:
+                        self._condition.notify()
+                    elif self._threads < self._waiting[0].width:
+                        self._start_thread()
             if entry.future.set_running_or_notify_cancel():
                 _run(entry)
 

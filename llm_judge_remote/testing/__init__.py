@@ -23,7 +23,7 @@ asked: the same traffic meets the same faults in every run, in whatever order it
 from llm_judge_remote.testing.conversation import Conversation, Reply, count_tokens
 from llm_judge_remote.testing.faults import Fault, FaultKind
 from llm_judge_remote.testing.judge_server import JudgeServer
-from llm_judge_remote.testing.judges import Judge, lexical_judge
+from llm_judge_remote.testing.judges import JudgeFunction, lexical_judge
 from llm_judge_remote.testing.service_time import ServiceTime, exponential, fixed, lognormal
 from llm_judge_remote.testing.stats import RecordedRequest, ServerStats
 
@@ -31,7 +31,7 @@ __all__ = [
     "Conversation",
     "Fault",
     "FaultKind",
-    "Judge",
+    "JudgeFunction",
     "JudgeServer",
     "RecordedRequest",
     "Reply",

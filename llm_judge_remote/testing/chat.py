@@ -10,7 +10,7 @@ from llm_judge_remote.testing import bodies
 from llm_judge_remote.testing.conversation import Conversation, Reply
 from llm_judge_remote.testing.faults import REPLY_FAULTS, Fault, FaultBook
 from llm_judge_remote.testing.generation import Generated, generate
-from llm_judge_remote.testing.judges import Judge, ScriptRanOutError
+from llm_judge_remote.testing.judges import JudgeFunction, ScriptRanOutError
 from llm_judge_remote.testing.reading import Attempts, conversations, json_object, positive
 from llm_judge_remote.testing.service_time import ServiceTime, seconds_for
 from llm_judge_remote.testing.slots import Slots
@@ -32,7 +32,7 @@ class Options:
 
     model: str
     api_key: str | None
-    judge: Judge
+    judge: JudgeFunction
     service_time: float | ServiceTime | None
     max_model_len: int
     clamp_max_tokens: bool

@@ -13,7 +13,7 @@ from llm_judge_remote.testing.chat import Options
 from llm_judge_remote.testing.connections import HttpConnection, Listener
 from llm_judge_remote.testing.conversation import Reply
 from llm_judge_remote.testing.faults import Fault, FaultBook
-from llm_judge_remote.testing.judges import Judge, as_judge
+from llm_judge_remote.testing.judges import JudgeFunction, as_judge
 from llm_judge_remote.testing.routes import Api
 from llm_judge_remote.testing.service_time import ServiceTime
 from llm_judge_remote.testing.slots import Slots
@@ -80,7 +80,7 @@ class JudgeServer:
         host: str = "127.0.0.1",
         model: str = "Qwen/Qwen3-32B",
         api_key: str | None = None,
-        judge: Judge | Iterable[Reply | str] | Reply | str | None = None,
+        judge: JudgeFunction | Iterable[Reply | str] | Reply | str | None = None,
         service_time: float | ServiceTime | None = None,
         slots: int | None = None,
         faults: Iterable[Fault] = (),
@@ -190,12 +190,12 @@ class JudgeServer:
         return f"http://{host}:{self._port}"
 
     @property
-    def judge(self) -> Judge:
+    def judge(self) -> JudgeFunction:
         """Where replies come from; takes what the argument takes, also while running."""
         return self._options.judge
 
     @judge.setter
-    def judge(self, value: Judge | Iterable[Reply | str] | Reply | str | None) -> None:
+    def judge(self, value: JudgeFunction | Iterable[Reply | str] | Reply | str | None) -> None:
         self._options.judge = as_judge(value)
 
     @property

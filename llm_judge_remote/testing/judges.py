@@ -10,9 +10,9 @@ from rapidfuzz.distance import Indel
 
 from llm_judge_remote.testing.conversation import Conversation, Reply, message_text, unit_interval
 
-__all__ = ["Judge", "ScriptRanOutError", "as_judge", "lexical_judge"]
+__all__ = ["JudgeFunction", "ScriptRanOutError", "as_judge", "lexical_judge"]
 
-Judge = Callable[[Conversation], "Reply | str"]
+JudgeFunction = Callable[[Conversation], "Reply | str"]
 
 _CANDIDATE = re.compile(r"<(candidate(?:_\w+)?)>\n?(.*?)\n?</\1>", re.DOTALL)
 _REFERENCE = re.compile(r"<(reference(?:_\w+)?)>\n?(.*?)\n?</\1>", re.DOTALL)
@@ -50,7 +50,7 @@ def _words(text: str) -> list[str]:
     return text.casefold().split()
 
 
-def as_judge(value: Judge | Iterable[Reply | str] | Reply | str | None) -> Judge:
+def as_judge(value: JudgeFunction | Iterable[Reply | str] | Reply | str | None) -> JudgeFunction:
     """A judge from what `JudgeServer(judge=...)` takes; see there."""
     if value is None:
         return lexical_judge

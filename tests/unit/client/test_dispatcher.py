@@ -132,3 +132,22 @@ def test_what_is_no_error_of_ours_is_thrown_into_the_job_as_well(dispatcher):
         raise TypeError("a bug")
 
     assert dispatcher.submit(job(), ask, 1).result(10) == "caught"
+
+
+def test_jobs_behind_a_narrow_one_run_side_by_side_again_once_it_is_done(dispatcher):
+    release = threading.Event()
+    barrier = threading.Barrier(4, timeout=10)
+    wide = [dispatcher.submit(conversation("x"), lambda _: release.wait(10), 4) for _ in range(4)]
+    narrow = dispatcher.submit(conversation("x"), str.upper, 1)
+    # Pass only when all four are in flight together.
+    behind = [dispatcher.submit(conversation("x"), lambda _: barrier.wait() >= 0, 4) for _ in range(4)]
+    release.set()
+    assert [future.result(10) for future in (*wide, narrow, *behind)] == [[True]] * 4 + [["X"]] + [[True]] * 4
+
+
+def test_there_are_no_more_threads_than_the_widest_job_allows(dispatcher):
+    before = threading.active_count()
+    futures = [dispatcher.submit(conversation("x"), str.upper, 1 + n % 5) for n in range(500)]
+    peak = threading.active_count()
+    assert [future.result(30) for future in futures] == [["X"]] * 500
+    assert peak - before <= 5
