@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from llm_judge_remote.errors import JudgeError
 from llm_judge_remote.examination import Ruling
@@ -14,7 +14,13 @@ from llm_judge_remote.settings import JudgeSettings
 __all__ = ["conclude"]
 
 
-def conclude(sample: Sample, rulings: Sequence[Ruling], settings: JudgeSettings, began: float) -> Judgement:
+def conclude(
+    sample: Sample,
+    rulings: Sequence[Ruling],
+    settings: JudgeSettings,
+    began: float,
+    fallback: Callable[[JudgeSettings, str, Sequence[str]], float | None] = fallback_score,
+) -> Judgement:
     """The judgement on a sample: the best ruling counts.
 
     Where a ruling failed that could have been better, the score is the best of what was judged and what the fallback
@@ -25,6 +31,7 @@ def conclude(sample: Sample, rulings: Sequence[Ruling], settings: JudgeSettings,
         rulings: One for each of its references, in order; or a single one without a score, when none could be asked.
         settings: Of this row.
         began: Monotonic time when the call began.
+        fallback: Gives the fallback score.
     """
     judged = [(ruling.score, -index) for index, ruling in enumerate(rulings) if ruling.score is not None]
     failed = [index for index, ruling in enumerate(rulings) if ruling.score is None]
@@ -34,7 +41,7 @@ def conclude(sample: Sample, rulings: Sequence[Ruling], settings: JudgeSettings,
     if failed and score < 1.0:
         reason = _words(rulings[failed[0]].error)
         unjudged = [sample.references[number] for number in failed] if len(rulings) > 1 else sample.references
-        replacement = fallback_score(settings, sample.candidate, unjudged)
+        replacement = fallback(settings, sample.candidate, unjudged)
         if replacement is None:
             outcome, score, index = Outcome.FAILED, 0.0, -1
         else:
@@ -54,6 +61,12 @@ def conclude(sample: Sample, rulings: Sequence[Ruling], settings: JudgeSettings,
         latency_s=max(ruling.finished_at for ruling in rulings) - began,
         prompt_tokens=sum(ruling.prompt_tokens for ruling in rulings),
         completion_tokens=sum(ruling.completion_tokens for ruling in rulings),
+        queued_s=max(ruling.queued_s for ruling in rulings),
+        service_s=max(ruling.service_s for ruling in rulings),
+        chunk=max(ruling.chunk for ruling in rulings),
+        hedged=any(ruling.hedged for ruling in rulings),
+        shared=any(ruling.shared for ruling in rulings),
+        cached=any(ruling.cached for ruling in rulings),
     )
 
 

@@ -10,15 +10,15 @@ import time
 from dataclasses import dataclass, replace
 
 from llm_judge_remote.client.chat import ChatReply, ChatRequest
-from llm_judge_remote.client.dispatcher import Job
-from llm_judge_remote.errors import JudgeError, NoVerdictError, PromptTooLongError
+from llm_judge_remote.client.submission import Job
+from llm_judge_remote.errors import JudgeError, NoVerdictError, PromptTooLongError, ServerError
 from llm_judge_remote.prompts.fence import middle_cut
-from llm_judge_remote.prompts.template import PromptTemplate
+from llm_judge_remote.prompts.template import Message, PromptTemplate
 from llm_judge_remote.sample import Sample
 from llm_judge_remote.scoring.reward_line import NoVerdict, ScoreRange, parse_verdict
 from llm_judge_remote.settings import JudgeSettings
 
-__all__ = ["Ruling", "examine"]
+__all__ = ["Ruling", "examine", "request_for"]
 
 _MOST_CUTS = 6
 _FEWEST_CHARACTERS = 200  # less of a candidate than this is not worth judging
@@ -38,6 +38,12 @@ class Ruling:
         attempts: Requests sent.
         prompt_tokens: Of all replies together.
         completion_tokens: Of all replies together.
+        queued_s: Seconds until the first request was sent.
+        service_s: Seconds that the servers took for the replies.
+        chunk: Conversations in the last request.
+        hedged: Whether a request was sent once more because it took so long.
+        shared: Whether the reply to an equal request was taken.
+        cached: Whether a reply was known from before.
         finished_at: Monotonic time.
     """
 
@@ -49,13 +55,31 @@ class Ruling:
     attempts: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    queued_s: float = 0.0
+    service_s: float = 0.0
+    chunk: int = 0
+    hedged: bool = False
+    shared: bool = False
+    cached: bool = False
     finished_at: float = 0.0
+
+    @property
+    def is_unavailable(self) -> bool:
+        """Whether there is no score because no server answered."""
+        return isinstance(self.error, ServerError) and not self.error.answered
 
     def note(self, reply: ChatReply) -> None:
         """Add what a reply cost."""
         self.reply = reply.content or reply.reasoning
         self.server = reply.server
-        self.attempts += reply.attempts
+        passage = reply.passage
+        self.queued_s = self.queued_s or passage.queued_s
+        self.service_s += passage.service_s
+        self.chunk = passage.chunk
+        self.hedged |= passage.hedged
+        self.shared |= passage.shared
+        self.cached |= passage.cached
+        self.attempts += passage.attempts
         self.prompt_tokens += reply.prompt_tokens
         self.completion_tokens += reply.completion_tokens
 
@@ -82,6 +106,20 @@ def examine(sample: Sample, reference: str, settings: JudgeSettings, template: P
     return ruling
 
 
+def request_for(messages: tuple[Message, ...], settings: JudgeSettings, template: PromptTemplate) -> ChatRequest:
+    """The request that asks the judge these messages."""
+    return ChatRequest(
+        messages=messages,
+        model=settings.model_name,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        max_tokens=settings.max_new_tokens,
+        enable_thinking=settings.enable_thinking,
+        seed=settings.seed,
+        grammar=template.grammar if settings.structured_output == "on" and not settings.enable_thinking else None,
+    )
+
+
 def _first_ask(
     sample: Sample, reference: str, settings: JudgeSettings, template: PromptTemplate, ruling: Ruling
 ) -> Job[tuple[ChatRequest, ChatReply, float | NoVerdict]]:
@@ -91,16 +129,7 @@ def _first_ask(
         messages = template.messages(
             problem=sample.problem, reference=reference, candidate=middle_cut(sample.candidate, keep)
         )
-        request = ChatRequest(
-            messages=messages,
-            model=settings.model_name,
-            temperature=settings.temperature,
-            top_p=settings.top_p,
-            max_tokens=settings.max_new_tokens,
-            enable_thinking=settings.enable_thinking,
-            seed=settings.seed,
-            grammar=template.grammar if settings.structured_output == "on" and not settings.enable_thinking else None,
-        )
+        request = request_for(messages, settings, template)
         try:
             reply = yield request
         except PromptTooLongError as error:

@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import functools
 import logging
 import os
-import threading
 import time
 import weakref
-from collections.abc import Sequence
-from concurrent.futures import Future
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llm_judge_remote.client.dispatcher import Dispatcher
-from llm_judge_remote.client.exchange import Exchange
+from llm_judge_remote.client.cache import ReplyCache, remembering
+from llm_judge_remote.client.channel import Channel
+from llm_judge_remote.client.runtime import Runtime
+from llm_judge_remote.client.stats import DispatchStats
+from llm_judge_remote.client.submission import Job, Submission, Task
 from llm_judge_remote.conclusion import conclude
-from llm_judge_remote.errors import (
-    ConfigError,
-    DeadlineExceededError,
-    JudgingFailedError,
-    ServerError,
-    ServerUnavailableError,
-)
-from llm_judge_remote.examination import Ruling, examine
+from llm_judge_remote.errors import ConfigError, DeadlineExceededError, JudgingFailedError
+from llm_judge_remote.examination import Ruling, examine, request_for
 from llm_judge_remote.judgement import Judgement, Outcome
 from llm_judge_remote.layers import settings_for_row
 from llm_judge_remote.prompts.library import TemplateLibrary
+from llm_judge_remote.prompts.template import PromptTemplate
 from llm_judge_remote.sample import Sample
 from llm_judge_remote.scoring.fallback import check_fallback
 from llm_judge_remote.scoring.lexical import PLACEHOLDERS
+from llm_judge_remote.scoring.standby import Standby
 from llm_judge_remote.settings import JudgeSettings
 
 __all__ = ["Judge"]
@@ -39,6 +35,8 @@ __all__ = ["Judge"]
 log = logging.getLogger(__name__)
 
 _LOG_EVERY_S = 60.0
+_MOST_PLANS = 1024
+_FEW = 32  # rows that may be concluded on an event loop without its noticing
 
 
 class Judge:
@@ -46,7 +44,7 @@ class Judge:
 
     One judge serves all threads and event loops of a process; after a fork, or unpickled elsewhere, it opens
     connections of its own. It opens them on first use, and closes them at `close()`, at the end of a `with` block, or
-    with the process.
+    with the process. What bounds the load on a server counts for one judge: have one in a process.
 
     Args:
         settings: Where the judge is and how to ask it; None for what the environment and the YAML file say.
@@ -56,7 +54,7 @@ class Judge:
         self.settings = settings if settings is not None else JudgeSettings()
         self._templates = TemplateLibrary(PLACEHOLDERS)
         self._row_settings: dict[object, JudgeSettings] = {}
-        self._runtimes: dict[int, _Runtime] = {}
+        self._processes: dict[int, _Process] = {}
         self._said = _Rarely(_LOG_EVERY_S)
 
     def score(self, samples: Sequence[Sample], settings: JudgeSettings | None = None) -> list[Judgement]:
@@ -75,29 +73,38 @@ class Judge:
         """
         call = self._begin(samples, settings or self.settings)
         try:
-            concurrent.futures.wait(call.futures, timeout=call.time_left())
+            call.submission.wait(call.time_to_standby())
+            if call.is_running:
+                call.make_standby()
+                call.submission.wait(call.time_left())
         finally:
             call.cancel()
         return self._end(call)
 
     async def score_async(self, samples: Sequence[Sample], settings: JudgeSettings | None = None) -> list[Judgement]:
-        """`score` for callers on an event loop; cancelling it drops what has not begun."""
+        """`score` for callers on an event loop; cancelling it gives up what is under way."""
         call = self._begin(samples, settings or self.settings)
-        waiting = [asyncio.wrap_future(future) for future in call.futures]
+        wakeups = call.process.runtime.dispatcher.wakeups
+        off_loop = len(samples) > _FEW
         try:
-            if waiting:
-                await asyncio.wait(waiting, timeout=call.time_left())
+            await call.submission.wait_async(call.time_to_standby(), wakeups)
+            if call.is_running:
+                if off_loop:
+                    await asyncio.to_thread(call.make_standby)
+                await call.submission.wait_async(call.time_left(), wakeups)
         finally:
             call.cancel()
-            for future in waiting:  # what is still under way must not call back into a loop that may be closed
-                future.cancel()
-        return self._end(call)
+        return await asyncio.to_thread(self._end, call) if off_loop else self._end(call)
+
+    def stats(self) -> DispatchStats:
+        """What was sent so far, and how the servers did."""
+        return self._process().runtime.stats()
 
     def close(self) -> None:
         """Close all connections; a later call opens new ones."""
-        runtime = self._runtimes.pop(os.getpid(), None)
-        if runtime is not None:
-            runtime.finalizer()
+        process = self._processes.pop(os.getpid(), None)
+        if process is not None:
+            process.finalizer()
 
     def __enter__(self) -> Judge:
         return self
@@ -109,163 +116,208 @@ class Judge:
         return type(self), (self.settings,)
 
     def _begin(self, samples: Sequence[Sample], settings: JudgeSettings) -> _Call:
-        self._templates.get(settings.prompt_template)
-        check_fallback(settings)
-        call = _Call(list(samples), settings)
-        runtime = self._runtime()
-        try:
-            for sample in samples:
-                call.rows.append(self._start(sample, call, runtime))
-        except BaseException:
-            call.cancel()
-            raise
+        process = self._process()
+        plan = self._plan(settings, process)  # nobody could run with settings that raise here
+        call = _Call(list(samples), settings, process)
+        tasks: list[Task[Ruling]] = []
+        for sample in call.samples:
+            row = self._row(sample, call, plan)
+            call.rows.append(row)
+            if row.plan is not None:
+                tasks.extend(row.plan.task(sample, reference) for reference in sample.references)
+        linger = settings.linger if len(tasks) == 1 else 0.0
+        call.submission = process.runtime.dispatcher.submit(tasks, settings.batch_size, began=call.began, linger=linger)
         return call
 
-    def _start(self, sample: Sample, call: _Call, runtime: _Runtime) -> _Row:
-        """Send a sample on its way, or say why it needs none."""
+    def _row(self, sample: Sample, call: _Call, plan: _Plan) -> _Row:
+        """How a sample is judged, or why it is not."""
         if sample.defect:
             return _Row(call.settings, done=Judgement(0.0, Outcome.FAILED, f"the row cannot be read: {sample.defect}"))
         if not sample.candidate.strip():
             return _Row(call.settings, done=Judgement(0.0, Outcome.EMPTY_CANDIDATE, "the candidate is empty"))
         if not sample.references:
             return _Row(call.settings, done=Judgement(0.0, Outcome.NO_REFERENCE, "the row has no reference"))
-        try:
-            settings = self._settings_of(sample, call.settings)
-            template = self._templates.get(settings.prompt_template)
-            check_fallback(settings)
-        except ConfigError as error:
-            return _Row(call.settings, rulings=[Ruling(error=error, finished_at=call.began)])
-        if not settings.server_url:
+        if sample.overrides:
+            try:
+                plan = self._plan(self._settings_of(sample, call.settings), call.process)
+            except ConfigError as error:
+                return _Row(call.settings, error=error)
+        if not plan.settings.server_url:
             msg = "server_url is not set: give the judge's address, http://HOST:PORT, or set LLM_JUDGE_SERVER_URL"
             if call.settings.server_url:
-                return _Row(call.settings, rulings=[Ruling(error=ConfigError(msg), finished_at=call.began)])
+                return _Row(call.settings, error=ConfigError(msg))
             raise ConfigError(msg)
-        ask = functools.partial(runtime.exchange(settings).ask, since=call.began, until=call.until)
-        submit = functools.partial(runtime.dispatcher.submit, ask=ask, width=call.settings.batch_size)
-        return _Row(settings, futures=[submit(examine(sample, text, settings, template)) for text in sample.references])
+        return _Row(plan.settings, plan)
 
     def _settings_of(self, sample: Sample, settings: JudgeSettings) -> JudgeSettings:
-        if not sample.overrides:
-            return settings
         key = (settings, repr(sorted(sample.overrides.items())))
         made = self._row_settings.get(key)
         if made is None:
-            if len(self._row_settings) >= 1024:
+            if len(self._row_settings) >= _MOST_PLANS:
                 self._row_settings.clear()
             made = self._row_settings[key] = settings_for_row(settings, sample.overrides)
         return made
 
+    def _plan(self, settings: JudgeSettings, process: _Process) -> _Plan:
+        """What rows with these settings share; they are told apart by identity, which is quicker than by value."""
+        plan = process.plans.get(id(settings))
+        if plan is None:
+            template = self._templates.get(settings.prompt_template)
+            check_fallback(settings)
+            channel = process.runtime.channel(settings)
+            cache = process.runtime.cache(settings)
+            if len(process.plans) >= _MOST_PLANS:
+                process.plans.clear()
+            plan = process.plans[id(settings)] = _Plan(
+                settings, template, channel, cache, request_for((), settings, template).sampling
+            )
+        return plan
+
     def _end(self, call: _Call) -> list[Judgement]:
-        judgements = [
-            row.done or conclude(sample, row.rulings, row.settings, call.began)
-            for sample, row in zip(call.samples, call.rows, strict=True)
-        ]
+        judgements = call.judgements()
         unjudged = [judgement for judgement in judgements if judgement.outcome in (Outcome.FALLBACK, Outcome.FAILED)]
         if unjudged:
             summary = f"{len(unjudged)} of {len(judgements)} rows were not judged; the first: {unjudged[0].reason}"
-            stopped = call.settings.on_unavailable == "raise" and any(row.unavailable for row in call.rows)
+            stopped = call.settings.on_unavailable == "raise" and call.met_unavailable_server
             if call.settings.fallback == "raise" or stopped:
                 raise JudgingFailedError(summary, judgements=judgements)
-            if self._said.now():
+            if not call.process.is_closed and self._said.now():
                 log.warning("%s (fallback=%s)", summary, call.settings.fallback)
         return judgements
 
-    def _runtime(self) -> _Runtime:
+    def _process(self) -> _Process:
         # No lock, which a fork could leave locked: of two threads that come first, one wins and the other's is unused.
         pid = os.getpid()
-        runtime = self._runtimes.get(pid)
-        if runtime is None:
-            runtime = self._runtimes.setdefault(pid, _Runtime())
-            runtime.finalizer = weakref.finalize(self, _Runtime.close_in, runtime, pid)
-            for stale in [other for other in self._runtimes if other != pid]:
-                self._runtimes.pop(stale, None)
-        return runtime
+        process = self._processes.get(pid)
+        if process is None:
+            process = self._processes.setdefault(pid, _Process())
+            process.finalizer = weakref.finalize(self, _Process.close_in, process, pid)
+            for stale in [other for other in self._processes if other != pid]:
+                self._processes.pop(stale, None)
+        return process
 
 
-class _Runtime:
-    """What belongs to one process: threads and connections."""
+class _Process:
+    """What belongs to one process."""
 
     finalizer: weakref.finalize[Any, Any]
 
     def __init__(self) -> None:
-        self.dispatcher = Dispatcher()
-        self._lock = threading.Lock()
-        self._exchanges: dict[tuple[object, ...], Exchange] = {}
-
-    def exchange(self, settings: JudgeSettings) -> Exchange:
-        key = (
-            settings.server_url,
-            settings.api_key,
-            settings.trust_env,
-            settings.timeout,
-            settings.connect_timeout,
-            settings.max_retries,
-            settings.max_connections,
-            settings.outage_grace,
-        )
-        exchange = self._exchanges.get(key)
-        if exchange is None:
-            with self._lock:
-                exchange = self._exchanges.get(key) or self._exchanges.setdefault(key, Exchange(settings))
-        return exchange
+        self.runtime = Runtime()
+        self.plans: dict[int, _Plan] = {}
+        self.is_closed = False
 
     def close_in(self, pid: int) -> None:
         if os.getpid() == pid:  # in a fork's child the locks may be held by threads that it does not have
-            self.close()
-
-    def close(self) -> None:
-        self.dispatcher.close()
-        for exchange in self._exchanges.values():
-            exchange.close()
+            self.is_closed = True
+            self.runtime.close()
 
 
-@dataclass(slots=True)
-class _Row:
-    """One sample under way: concluded already, or with a future (later a ruling) for each of its references."""
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How rows with the same settings are judged."""
 
     settings: JudgeSettings
-    futures: Sequence[Future[Ruling]] = ()
-    rulings: Sequence[Ruling] = ()
-    done: Judgement | None = None
+    template: PromptTemplate
+    channel: Channel
+    cache: ReplyCache | None
+    kind: Hashable
 
-    @property
-    def unavailable(self) -> bool:
-        return any(isinstance(ruling.error, ServerError) and not ruling.error.answered for ruling in self.rulings)
+    def task(self, sample: Sample, reference: str) -> Task[Ruling]:
+        start = functools.partial(self._job, sample, reference)
+        return Task(start, self.channel, self.kind, (self.kind, self.template.name, sample.problem, reference))
+
+    def _job(self, sample: Sample, reference: str) -> Job[Ruling]:
+        job = examine(sample, reference, self.settings, self.template)
+        if self.cache is None:
+            return job
+        return remembering(job, self.cache, self.settings.server_url, lambda ruling: ruling.score is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One sample of a call: concluded already, impossible, or to be judged by a plan."""
+
+    settings: JudgeSettings
+    plan: _Plan | None = None
+    done: Judgement | None = None
+    error: ConfigError | None = None
 
 
 class _Call:
     """One call of `score`."""
 
-    def __init__(self, samples: Sequence[Sample], settings: JudgeSettings) -> None:
+    submission: Submission[Ruling]
+
+    def __init__(self, samples: Sequence[Sample], settings: JudgeSettings, process: _Process) -> None:
         self.samples = samples
         self.settings = settings
+        self.process = process
         self.began = time.monotonic()
         self.until = None if settings.deadline is None else self.began + settings.deadline
         self.rows: list[_Row] = []
+        self.met_unavailable_server = False
+        self._standby = Standby()
 
     @property
-    def futures(self) -> list[Future[Ruling]]:
-        return [future for row in self.rows for future in row.futures]
+    def is_running(self) -> bool:
+        """Whether jobs are under way; asked before it is cancelled."""
+        return not self.submission.is_over
 
     def time_left(self) -> float | None:
+        """Seconds until the deadline, or None."""
         return None if self.until is None else max(self.until - time.monotonic(), 0.0)
 
+    def time_to_standby(self) -> float | None:
+        """Seconds until it is time to make the fallback ready for the deadline, or None."""
+        if self.until is None:
+            return None
+        needed = self._standby.seconds(self._unfinished())
+        return max(self.until - needed - time.monotonic(), 0.0)
+
+    def make_standby(self) -> None:
+        """Make the fallback of what is still under way ready."""
+        self._standby.make(self._unfinished())
+
     def cancel(self) -> None:
-        """Give up what has not begun, and keep what has ended; what is under way ends by its own time limit."""
+        """Give up what has not ended, and keep what has."""
+        self.process.runtime.dispatcher.cancel(self.submission)
+
+    def judgements(self) -> list[Judgement]:
+        """What became of the rows."""
         now = time.monotonic()
-        for row in self.rows:
-            if row.futures:
-                row.rulings = [_ruling_of(future, now) for future in row.futures]
-                row.futures = ()
+        rulings = (self._ruling(index, now) for index in range(len(self.submission.results)))
+        found: list[Judgement] = []
+        for sample, row in zip(self.samples, self.rows, strict=True):
+            if row.done is not None:
+                found.append(row.done)
+                continue
+            if row.error is not None:
+                own = [Ruling(error=row.error, finished_at=self.began)]
+            else:
+                own = [next(rulings) for _ in sample.references]
+                self.met_unavailable_server |= any(ruling.is_unavailable for ruling in own)
+            found.append(conclude(sample, own, row.settings, self.began, self._standby.score))
+        return found
 
+    def _unfinished(self) -> list[tuple[JudgeSettings, str, list[str]]]:
+        """Settings, candidate and references of what is still under way."""
+        results = iter(self.submission.results)
+        return [
+            (row.settings, sample.candidate, [text for text in sample.references if next(results) is None])
+            for sample, row in zip(self.samples, self.rows, strict=True)
+            if row.plan is not None
+        ]
 
-def _ruling_of(future: Future[Ruling], now: float) -> Ruling:
-    if future.cancelled():
-        return Ruling(error=ServerUnavailableError("the judge was closed", sent=False), finished_at=now)
-    if future.done() and not future.cancel():
-        return future.result()
-    future.cancel()
-    return Ruling(error=DeadlineExceededError("the call's deadline passed"), finished_at=now)
+    def _ruling(self, index: int, now: float) -> Ruling:
+        result = self.submission.results[index]
+        if isinstance(result, Ruling):
+            return result
+        if isinstance(result, Exception):
+            return Ruling(error=result, finished_at=now)
+        last = self.submission.last_errors.get(index)
+        before = f"; before that: {last}" if last is not None else ""
+        return Ruling(error=DeadlineExceededError(f"the call's deadline passed{before}"), finished_at=now)
 
 
 class _Rarely:

@@ -42,6 +42,12 @@ class Judgement:
         latency_s: Seconds from the call to the score, waiting included.
         prompt_tokens: As counted by the server, all requests together; 0 where it did not say.
         completion_tokens: The same for the replies.
+        queued_s: Seconds until the first request was sent; of several references the longest.
+        service_s: Seconds that the server took for the reply; of several references the longest.
+        chunk: Conversations in the request that brought the reply; 0 if none did.
+        hedged: Whether it was asked once more because it took so long.
+        shared: Whether the reply to an equal request was taken.
+        cached: Whether the reply was known from before.
     """
 
     score: float
@@ -55,6 +61,12 @@ class Judgement:
     latency_s: float = 0.0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    queued_s: float = 0.0
+    service_s: float = 0.0
+    chunk: int = 0
+    hedged: bool = False
+    shared: bool = False
+    cached: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a score that no trainer should see."""
@@ -82,4 +94,10 @@ class Judgement:
             "judge_latency_s": self.latency_s,
             "judge_prompt_tokens": self.prompt_tokens,
             "judge_completion_tokens": self.completion_tokens,
+            "judge_queued_s": self.queued_s,
+            "judge_service_s": self.service_s,
+            "judge_chunk": self.chunk,
+            "judge_hedged": int(self.hedged),
+            "judge_shared": int(self.shared),
+            "judge_cached": int(self.cached),
         }

@@ -28,12 +28,13 @@ __all__ = ["CallSettings", "is_missing", "plain", "row_overrides", "settings_for
 
 log = logging.getLogger(__name__)
 
-_VARIABLES = (
-    CONFIG_VARIABLE,
-    *(f"{ENV_PREFIX}{name.upper()}" for name in JudgeSettings.model_fields),
-    *ENVIRONMENT_ALIASES,
+_NAMES = frozenset((*JudgeSettings.model_fields, *ALIASES))
+_VARIABLES = frozenset(
+    (CONFIG_VARIABLE, *(f"{ENV_PREFIX}{name.upper()}" for name in JudgeSettings.model_fields), *ENVIRONMENT_ALIASES)
 )
+_LARGE_ENVIRONMENT = 6 * len(_VARIABLES)  # to look for a variable in vain takes as long as to pass over six others
 _ROW_NAMES = (*sorted(ROW_FIELDS), *(alias for alias, field in ALIASES.items() if field in ROW_FIELDS))
+_PLAIN_TYPES = frozenset((str, int, float, bool, type(None)))
 _MAX_CACHED = 256
 
 
@@ -56,13 +57,13 @@ class CallSettings:
         """
         known = {}
         for name, value in given.items():
-            if name in JudgeSettings.model_fields or name in ALIASES:
+            if name in _NAMES:
                 if value is not None:
                     known[name] = plain(value)
             elif name not in self._said:
                 self._said.add(name)
                 log.warning("ignored: %r is no setting of the judge%s", name, nearest(name))
-        key = (repr(sorted(known.items())), tuple(map(os.environ.get, _VARIABLES)))
+        key = (repr(sorted(known.items())), _environment())
         settings = self._made.get(key)
         if settings is None:
             if len(self._made) >= _MAX_CACHED:
@@ -71,10 +72,16 @@ class CallSettings:
         return settings
 
 
+def _environment() -> frozenset[tuple[str, str]]:
+    """The variables that settings are made of, and their values."""
+    names = _VARIABLES if len(os.environ) > _LARGE_ENVIRONMENT else _VARIABLES.intersection(os.environ)
+    return frozenset((name, value) for name in names if (value := os.environ.get(name)) is not None)
+
+
 def row_overrides(extra: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that a row's `extra_info` holds; None, NaN and "", as tables have it, stand for "not given"."""
-    found = {name: plain(extra.get(name)) for name in _ROW_NAMES}
-    return {name: value for name, value in found.items() if not (is_missing(value) or value in ("", []))}
+    given = [(name, plain(value)) for name in _ROW_NAMES if (value := extra.get(name)) is not None]
+    return {name: value for name, value in given if not (is_missing(value) or value in ("", []))}
 
 
 def settings_for_row(settings: JudgeSettings, overrides: Mapping[str, Any]) -> JudgeSettings:
@@ -110,7 +117,7 @@ def is_missing(value: object) -> bool:
 
 def plain(value: Any) -> Any:
     """Builtin containers and scalars for OmegaConf nodes, numpy arrays and numpy scalars."""
-    if isinstance(value, (str, int, float, bool, type(None))) and type(value).__module__ == "builtins":
+    if type(value) in _PLAIN_TYPES:
         return value
     if type(value).__name__ in ("NAType", "NaTType"):  # pandas' own kinds of nothing
         return None

@@ -37,17 +37,10 @@ class Sample:
         """Keep what UTF-8 cannot carry out of every later stage."""
         if isinstance(self.references, str):
             object.__setattr__(self, "references", (self.references,))
-        for name, texts in (
-            ("candidate", [self.candidate]),
-            ("references", self.references),
-            ("problem", [self.problem]),
-        ):
-            if not all(isinstance(text, str) for text in texts):
-                msg = f"a Sample's {name} is text; Sample.from_row takes rows of other kinds"
-                raise TypeError(msg)
-        object.__setattr__(self, "candidate", _encodable(self.candidate))
-        object.__setattr__(self, "references", tuple(map(_encodable, self.references)))
-        object.__setattr__(self, "problem", _encodable(self.problem))
+        object.__setattr__(self, "candidate", _encodable(self.candidate, "candidate"))
+        references = [_encodable(text, "references") for text in self.references]
+        object.__setattr__(self, "references", tuple(references))
+        object.__setattr__(self, "problem", _encodable(self.problem, "problem"))
 
     @classmethod
     def from_row(
@@ -88,6 +81,8 @@ class Sample:
 
 def as_text(value: Any) -> str:
     """Text for what a trainer may pass as text; "" for None and NaN."""
+    if type(value) is str:
+        return value
     value = plain(value)
     if isinstance(value, str):
         return str(value)
@@ -128,6 +123,10 @@ def _problem(extra: Mapping[str, Any]) -> str:
 
 def _as_texts(value: Any) -> tuple[str, ...]:
     """The distinct, non-blank texts of a reference or a nested list of them, in order."""
+    value = plain(value)
+    if not isinstance(value, (list, tuple)):
+        text = as_text(value)
+        return (text,) if text.strip() else ()
     found: dict[str, None] = {}
 
     def collect(item: Any) -> None:
@@ -139,7 +138,7 @@ def _as_texts(value: Any) -> tuple[str, ...]:
             if text.strip():
                 found[text] = None
 
-    collect(plain(value))
+    collect(value)
     return tuple(found)
 
 
@@ -147,8 +146,13 @@ def _as_flag(value: Any) -> bool:
     return value.strip().lower() in ("1", "true", "yes", "on") if isinstance(value, str) else bool(value)
 
 
-def _encodable(text: str) -> str:
-    """Surrogate pairs joined, lone surrogates replaced by U+FFFD: what UTF-8 can carry."""
+def _encodable(text: str, name: str) -> str:
+    """Surrogate pairs joined, lone surrogates replaced by U+FFFD: what UTF-8 can carry. `name` is for the message."""
+    if not isinstance(text, str):
+        msg = f"a Sample's {name} is text; Sample.from_row takes rows of other kinds"
+        raise TypeError(msg)
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:

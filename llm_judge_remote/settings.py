@@ -82,7 +82,19 @@ def _on_or_off(value: object) -> object:
     return {"true": "on", "1": "on", "false": "off", "0": "off"}.get(str(value).lower(), value)
 
 
-_SWITCHES = ("trust_env", "enable_thinking", "filter_gt_by_prompt_token", "structured_output", "return_details")
+def _auto_or_off(value: object) -> object:
+    return {"false": "off", "0": "off", "true": "auto", "1": "auto", "on": "auto"}.get(str(value).lower(), value)
+
+
+_SWITCHES = (
+    "trust_env",
+    "enable_thinking",
+    "filter_gt_by_prompt_token",
+    "structured_output",
+    "return_details",
+    "batch_endpoint",
+    "hedging",
+)
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Address = Annotated[str, AfterValidator(_address)]
@@ -144,8 +156,30 @@ class JudgeSettings(BaseSettings):
     outage_grace: float = _field(
         5.0, "seconds that a call waits for servers that have all stopped answering", ge=0, allow_inf_nan=False
     )
-    batch_size: int = _field(128, "samples in flight at once", ge=1)
+    batch_size: int = _field(128, "samples of one call in flight at once", ge=1)
+    max_in_flight: int = _field(
+        256,
+        "samples in flight at each server, from all calls of this process; fewer while the server is too busy",
+        ge=1,
+    )
     max_connections: int = _field(1028, "connections kept open to each server", ge=1)
+    batch_endpoint: Annotated[Literal["auto", "off"], BeforeValidator(_auto_or_off)] = _field(
+        "auto", "`auto`: send samples in chunks to servers that take them (vLLM) when that is faster; `off`: one by one"
+    )
+    linger: float = _field(
+        0.002,
+        "seconds that a single sample may wait for others to travel with; 0: none",
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+    )
+    hedging: Annotated[Literal["on", "off"], BeforeValidator(_on_or_off)] = _field(
+        "on", "`on`: ask once more, on another server if there is one, when a request takes far longer than others"
+    )
+    shared_limit: str = _field(
+        "", "path of a lock file: processes of this machine that name the same have `max_in_flight` together"
+    )
+    cache: str = _field("", "keep the judge's replies and do not ask twice: `memory`, or the path of an SQLite file")
 
     # When the judge fails
     fallback: Literal["lexical", "zero", "raise"] | Annotated[float, Field(ge=0, le=1)] = _field(

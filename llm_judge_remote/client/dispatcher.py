@@ -1,134 +1,263 @@
-"""What is in flight: jobs in order, a bounded number at once, in threads that all callers share."""
+"""The threads that carry requests, shared by all callers of a process."""
 
 from __future__ import annotations
 
+import logging
+import math
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Generator
-from concurrent.futures import Future
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from llm_judge_remote.client.chat import ChatReply, ChatRequest
+from llm_judge_remote.client.exchange import NoBatchEndpointError
+from llm_judge_remote.client.guard import Attempt
+from llm_judge_remote.client.question import Load
+from llm_judge_remote.client.schedule import Outcome, Schedule
+from llm_judge_remote.client.stats import DispatchStats, ServerStats
+from llm_judge_remote.client.submission import Entry, Submission, Task
+from llm_judge_remote.client.wakeups import Wakeups
+from llm_judge_remote.errors import InvalidReplyError, ServerError, ServerUnavailableError
+from llm_judge_remote.servers.server import Server
 
-__all__ = ["Dispatcher", "Job"]
+__all__ = ["Dispatcher"]
+
+log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-
-Job = Generator[ChatRequest, ChatReply, Result]
-"""A conversation with the judge that knows nothing of the wire: it yields requests, is sent replies, or has the error
-thrown into it, and returns its result. It does not run before its turn, so a waiting job holds no prompt."""
 
 _IDLE_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry(Generic[Result]):
-    job: Job[Result]
-    ask: Callable[[ChatRequest], ChatReply]
-    width: int
-    future: Future[Result]
-
-
 class Dispatcher:
-    """Runs jobs first in, first out.
+    """Runs jobs: asks what they yield, sends them the replies, keeps what they return.
 
-    Threads start when there is work for them and end after ten idle seconds. They are daemons: a process that exits
-    does not wait for a judge.
+    Each request is carried by one thread, from the making of its prompts to the reading of its replies; what goes next
+    is up to the `Schedule`. One thread at a time makes requests ready, and lets the next one do so when it has nothing
+    left but to wait for its server: so threads do not fight for the interpreter, and there are no more of them than
+    requests under way, and one that watches the clock. They start when there is work, end after ten idle seconds, and
+    are daemons: a process that exits does not wait for a judge.
     """
 
     def __init__(self) -> None:
-        self._condition = threading.Condition()
-        self._waiting: deque[_Entry[Any]] = deque()
+        self.wakeups = Wakeups()
+        self._schedule = Schedule()
+        self._condition = threading.Condition(threading.Lock())
+        self._preparing = False
+        self._ready: deque[Load] = deque()
         self._threads = 0
-        self._running = 0
         self._idle = 0
+        self._watched_until = math.inf
         self._closed = False
 
-    def submit(self, job: Job[Result], ask: Callable[[ChatRequest], ChatReply], width: int) -> Future[Result]:
-        """Run a job in its turn.
+    def submit(
+        self, tasks: Sequence[Task[Result]], width: int, *, began: float, linger: float = 0.0
+    ) -> Submission[Result]:
+        """Run jobs.
 
         Args:
-            job: Started in a worker thread.
-            ask: Gets the reply to one of the job's requests, or raises what is thrown into the job.
-            width: The job starts only while fewer than this many run.
+            tasks: In any number.
+            width: Most of them under way at once.
+            began: Monotonic time when the call began.
+            linger: Seconds that they may wait for others to travel with.
 
         Returns:
-            The job's result, or what it raised. Cancelling it before its turn leaves the job unstarted.
+            Their results to be, in order.
+
+        Raises:
+            RuntimeError: The dispatcher was closed.
         """
-        future: Future[Result] = Future()
+        submission = Submission(tasks, width, began, ready_at=began + linger if linger else 0.0)
         with self._condition:
             if self._closed:
                 msg = "the judge was closed"
                 raise RuntimeError(msg)
-            self._waiting.append(_Entry(job, ask, width, future))
-            if len(self._waiting) > self._idle and self._threads < width:
-                self._start_thread()
-            else:
-                self._condition.notify()
-        return future
+            self._schedule.submit(submission, time.monotonic())
+            if not self._preparing:
+                self._call_thread()
+        return submission
+
+    def cancel(self, submission: Submission[Any]) -> None:
+        """Forget what has not ended; requests that nobody else waits for are closed."""
+        with self._condition:
+            self._schedule.drop(submission)
+
+    def stats(self, servers: Iterable[Server], *, cached: int = 0) -> DispatchStats:
+        """The counts now.
+
+        Args:
+            servers: To be told about.
+            cached: Replies that were known, which never came here.
+        """
+        with self._condition:
+            described = tuple(map(ServerStats.of, servers))
+            waiting = self._schedule.waiting
+            return self._schedule.counters.snapshot(waiting=waiting, cached=cached, servers=described)
 
     def close(self) -> None:
-        """Cancel what waits; what runs ends when its attempt does."""
+        """End all jobs with an error; what is under way ends when its connection is closed."""
         with self._condition:
             self._closed = True
-            waiting = list(self._waiting)
-            self._waiting.clear()
+            unfinished = self._schedule.clear(ServerUnavailableError("the judge was closed", sent=False))
             self._condition.notify_all()
-        for entry in waiting:
-            entry.future.cancel()
-            entry.future.set_running_or_notify_cancel()  # wakes those who wait for it
+        for submission in unfinished:
+            submission.wake()
 
-    def _start_thread(self) -> None:
-        self._threads += 1
-        self._running += 1  # counted from the start, so that a burst of submissions starts no thread too many
-        threading.Thread(target=self._work, name="judge-worker", daemon=True).start()
+    # A thread's life. The condition's lock guards the schedule; it is never held while jobs run or sockets wait.
 
     def _work(self) -> None:
         while True:
-            with self._condition:
-                entry = self._next()
-                if entry is None:
-                    self._threads -= 1
-                    return
-                if self._waiting and self._running < self._waiting[0].width:
-                    # The next one's turn has come with this one's.
-                    if self._idle:
-                        self._condition.notify()
-                    elif self._threads < self._waiting[0].width:
-                        self._start_thread()
-            if entry.future.set_running_or_notify_cancel():
-                _run(entry)
-
-    def _next(self) -> _Entry[Any] | None:
-        """The next entry for a thread that has just finished one; None when the thread is to end."""
-        if self._waiting and self._running <= self._waiting[0].width:
-            return self._waiting.popleft()
-        self._running -= 1
-        self._idle += 1
-        try:
-            woken = self._condition.wait_for(
-                lambda: self._closed or (self._waiting and self._running < self._waiting[0].width), _IDLE_S
-            )
-        finally:
-            self._idle -= 1
-        if not woken or not self._waiting:
-            return None
-        self._running += 1
-        return self._waiting.popleft()
-
-
-def _run(entry: _Entry[Any]) -> None:
-    try:
-        request = next(entry.job)
-        while True:
+            load = self._next()
+            if load is None:
+                return
             try:
-                reply = entry.ask(request)
-            except Exception as error:  # noqa: BLE001, PERF203 (the job knows what to make of it)
-                request = entry.job.throw(error)
-            else:
-                request = entry.job.send(reply)
+                self._carry(load)
+            except Exception as error:
+                log.exception("a bug in the dispatcher")
+                self._break_off(load, error)
+            finally:
+                load.attempt.waiting()  # if it came to nothing before it had to wait
+
+    def _next(self) -> Load | None:
+        """The next load for a thread that has none; None when the thread is to end."""
+        with self._condition:
+            while not self._closed:
+                now = time.monotonic()
+                wake = math.inf
+                if not self._ready and not self._preparing:
+                    wake = self._prepare(now)
+                if self._ready:
+                    return self._ready.popleft()
+                if not self._wait_for_work(now, wake):
+                    break
+            self._threads -= 1
+            return None
+
+    def _prepare(self, now: float) -> float:
+        """Put the next load in `_ready`, if there is one; else say when to look again."""
+        load, wake = self._schedule.next(now)
+        if load is not None:
+            load.attempt = Attempt(self._let_next)
+            self._ready.append(load)
+            self._preparing = True
+        return wake
+
+    def _wait_for_work(self, now: float, wake: float) -> bool:
+        """Wait idly; False when the thread is not needed any more."""
+        watches = wake < self._watched_until
+        if watches:
+            self._watched_until = wake
+        self._idle += 1
+        called = self._condition.wait(min(wake - now, _IDLE_S) if watches else _IDLE_S)
+        self._idle -= 1
+        if watches and self._watched_until == wake:
+            self._watched_until = math.inf
+        return called or (watches and not self._schedule.is_idle)
+
+    def _let_next(self) -> None:
+        """The calling thread has nothing left to do but wait: let another one make a request ready, if there is any."""
+        with self._condition:
+            self._preparing = False
+            if self._closed:
+                return
+            wake = self._prepare(time.monotonic())
+            if self._ready or wake < self._watched_until:
+                self._call_thread()
+
+    def _call_thread(self) -> None:
+        """Have a thread look for work."""
+        if self._idle:
+            self._condition.notify()
+            return
+        thread = threading.Thread(target=self._work, name="judge-worker", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads to be had: those that there are have to do
+            if not self._threads:
+                raise
+        else:
+            self._threads += 1
+
+    def _carry(self, load: Load) -> None:
+        """Take a load through: make its requests, send them, and give the jobs the replies."""
+        cpu_began = time.thread_time()
+        steps = [_advance(entry, None) for entry in load.entries if not entry.submission.closed]
+        asked = [(step.entry, step.request, step.request.identity) for step in steps if step.request is not None]
+        with self._condition:
+            worth_sending = self._schedule.asks(load, asked)
+            over = self._note([step for step in steps if step.request is None])
+            if worth_sending:
+                self._schedule.sent(load, time.monotonic())
+        _wake(over)
+        if not worth_sending:
+            return
+        outcome = _send(load)
+        with self._condition:
+            told = self._schedule.settle(load, outcome, time.monotonic())
+        steps = [_advance(entry, answer) for entry, answer in told]
+        with self._condition:
+            over = self._note(steps)
+            self._schedule.cost(load, time.thread_time() - cpu_began, failed=isinstance(outcome, Exception))
+        _wake(over)
+
+    def _break_off(self, load: Load, error: Exception) -> None:
+        """Nobody may wait for ever for what a bug of ours has stopped."""
+        entries = [*load.entries, *(entry for question in load.questions for entry in question.entries)]
+        with self._condition:
+            self._schedule.abandon(load)
+            over = self._note([_Step(entry, result=error) for entry in entries])
+        _wake(over)
+
+    def _note(self, steps: Sequence[_Step]) -> list[Submission[Any]]:
+        """Note what jobs returned or ask next; the submissions that are over with it."""
+        now = time.monotonic()
+        over: list[Submission[Any]] = []
+        for step in steps:
+            if step.request is not None:
+                self._schedule.follow(step.entry, step.request, step.request.identity)
+            elif self._schedule.ended(step.entry, step.result, now):
+                over.append(step.entry.submission)
+        return over
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What a job said: a request, or its result."""
+
+    entry: Entry
+    request: ChatRequest | None = None
+    result: Any = None
+
+
+def _advance(entry: Entry, answer: ChatReply | Exception | None) -> _Step:
+    """Start a job, or tell it what came of its request, up to its next request or its end."""
+    try:
+        if entry.job is None:
+            entry.job = entry.task.start()
+        if isinstance(answer, Exception):
+            return _Step(entry, request=entry.job.throw(answer))
+        return _Step(entry, request=next(entry.job) if answer is None else entry.job.send(answer))
     except StopIteration as end:
-        entry.future.set_result(end.value)
-    except BaseException as error:  # noqa: BLE001 (it belongs to whoever waits for the future)
-        entry.future.set_exception(error)
+        return _Step(entry, result=end.value)
+    except Exception as error:  # noqa: BLE001 (it belongs to whoever waits for the result)
+        return _Step(entry, result=error)
+
+
+def _send(load: Load) -> Outcome:
+    if load.server is None:
+        return load.error or ServerUnavailableError("there is no server", sent=False)
+    requests = [question.request for question in load.questions]
+    try:
+        return load.channel.exchange.send(load.server.address, requests, load.attempt)
+    except (ServerError, NoBatchEndpointError) as failure:
+        return failure
+    except Exception as error:
+        log.exception("a request could not be made")
+        return InvalidReplyError(f"{type(error).__name__}: {error}", server=load.server.address)
+
+
+def _wake(submissions: Sequence[Submission[Any]]) -> None:
+    for submission in submissions:
+        submission.wake()

@@ -13,28 +13,61 @@ import itertools
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-__all__ = ["Attempt", "AttemptGuard"]
+__all__ = ["AbortedError", "Attempt", "AttemptGuard"]
 
 _IDLE_LIMIT_S = 4.0  # uvicorn, under vLLM and SGLang, closes a connection that was idle for 5 s
 _RECHECK_S = 0.05
+_LARGE_BODY = 65536  # more than a socket's buffer surely takes
+
+
+class AbortedError(Exception):
+    """The attempt was given up from outside."""
 
 
 class Attempt:
-    """One attempt under way; `expired` once its time was up before it was done."""
+    """One attempt under way.
 
-    __slots__ = ("connection", "done", "expired", "until")
+    Args:
+        on_waiting: Called once, by the thread that makes the attempt, when it is about to wait for the server.
 
-    def __init__(self, until: float) -> None:
-        self.until = until
+    Attributes:
+        expired: Its time was up before it was done.
+        aborted: It was given up before it was done.
+    """
+
+    __slots__ = ("_guard", "_on_waiting", "aborted", "connection", "done", "expired")
+
+    def __init__(self, on_waiting: Callable[[], None] | None = None) -> None:
+        self._on_waiting = on_waiting
+        self._guard: AttemptGuard | None = None
         self.connection: Any = None
         self.done = False
         self.expired = False
+        self.aborted = False
+
+    def waiting(self) -> None:
+        """The server has the next word."""
+        on_waiting, self._on_waiting = self._on_waiting, None
+        if on_waiting is not None:
+            on_waiting()
+
+    def abort(self) -> None:
+        """Give it up, from any thread: its connection is closed, and whoever waits for it wakes with an error."""
+        self.aborted = True
+        guard = self._guard
+        if guard is not None:
+            guard.end(self)
+
+    def begin(self, guard: AttemptGuard) -> None:
+        """It is watched by this guard from now on."""
+        self._guard = guard
+        self.done = False
 
 
 class AttemptGuard:
@@ -58,14 +91,14 @@ class AttemptGuard:
         }
 
     @contextlib.contextmanager
-    def attempt(self, timeout: float) -> Iterator[Attempt]:
-        """An attempt that may take `timeout` seconds, made by the calling thread."""
-        attempt = Attempt(time.monotonic() + timeout)
+    def watched(self, attempt: Attempt, timeout: float) -> Iterator[None]:
+        """The calling thread makes an attempt that may take `timeout` seconds."""
+        attempt.begin(self)
         self._current.attempt = attempt
         with self._condition:
-            self._watch(attempt, attempt.until)
+            self._watch(attempt, time.monotonic() + timeout)
         try:
-            yield attempt
+            yield
         finally:
             self._current.attempt = None
             with self._condition:
@@ -73,19 +106,33 @@ class AttemptGuard:
                 attempt.connection = None
 
     def claim(self, connection: Any) -> None:
-        """Note that the calling thread's attempt uses this connection from now on."""
+        """Note that the calling thread's attempt uses this connection from now on.
+
+        Raises:
+            AbortedError: The attempt was given up meanwhile.
+        """
         attempt = getattr(self._current, "attempt", None)
         with self._condition:
             connection.attempt = attempt
             if attempt is not None:
                 attempt.connection = connection
+                if attempt.aborted:
+                    raise AbortedError
+
+    def end(self, attempt: Attempt) -> None:
+        """Shut down the attempt's connection."""
+        with self._condition:
+            self._shut(attempt)
+            if not attempt.done:
+                self._watch(attempt, time.monotonic() + _RECHECK_S)
 
     def close(self) -> None:
         """End all attempts and the thread."""
         with self._condition:
             self.closed = True
             for _, _, attempt in self._heap:
-                self._end(attempt)
+                attempt.expired = True
+                self._shut(attempt)
             self._condition.notify()
 
     def _watch(self, attempt: Attempt, at: float) -> None:
@@ -110,16 +157,16 @@ class AttemptGuard:
                     continue
                 heapq.heappop(self._heap)
                 if not attempt.done:
-                    self._end(attempt)
+                    attempt.expired = not attempt.aborted
+                    self._shut(attempt)
                     # A connection that was still being opened has no socket to shut down yet.
                     self._watch(attempt, now + _RECHECK_S)
 
     @staticmethod
-    def _end(attempt: Attempt) -> None:
+    def _shut(attempt: Attempt) -> None:
         """Shut down the attempt's socket; the lock keeps the connection from passing to another attempt meanwhile."""
         if attempt.done:
             return
-        attempt.expired = True
         connection = attempt.connection
         if connection is not None and connection.attempt is attempt and connection.in_use is not None:
             with contextlib.suppress(OSError):
@@ -136,16 +183,23 @@ class _Guarded:
     _idle_since = 0.0
 
     def connect(self) -> None:
+        if self.attempt is not None:
+            self.attempt.waiting()
         super().connect()  # type: ignore[misc]
         self.in_use = self.sock  # type: ignore[attr-defined]
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         self.guard.claim(self)
+        body = kwargs.get("body")
+        if self.attempt is not None and body is not None and len(body) > _LARGE_BODY:
+            self.attempt.waiting()  # sending may have to wait for a server that does not read
         if self.sock is not None and time.monotonic() - self._idle_since > _IDLE_LIMIT_S:  # type: ignore[attr-defined]
             self.close()  # type: ignore[attr-defined]
         super().request(*args, **kwargs)  # type: ignore[misc]
 
     def getresponse(self) -> Any:
+        if self.attempt is not None:
+            self.attempt.waiting()
         response = super().getresponse()  # type: ignore[misc]
         self._idle_since = time.monotonic()
         return response

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import random
 import threading
-import time
-from collections.abc import Callable
 
 import tenacity
 
-from llm_judge_remote.errors import ServerError, StatusError
+from llm_judge_remote.errors import OverloadedError, ServerError, StatusError
 
-__all__ = ["RetryBudget", "retrying"]
+__all__ = ["Retries", "RetryBudget"]
 
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 8.0
@@ -49,10 +47,8 @@ class RetryBudget:
             return True
 
 
-def retrying(
-    *, max_retries: int, budget: RetryBudget, until: float | None, sleep: Callable[[float], None]
-) -> tenacity.Retrying:
-    """The policy for one request: call the returned object with the function that makes one attempt.
+class Retries:
+    """Of one request: whether and when it is sent again after a failure.
 
     Retried are `ServerError`s that are `retryable`. Between attempts it waits 0.5 s, doubling up to 8 s, of which a
     random half is left out so that clients do not move in step; or what the server's Retry-After says, up to 30 s.
@@ -60,26 +56,37 @@ def retrying(
     Args:
         max_retries: Attempts after the first.
         budget: Shared by all requests to the same servers.
-        until: Monotonic time when the call must be over, or None: no wait goes beyond it.
-        sleep: Waits between attempts.
     """
 
-    def stop(state: tenacity.RetryCallState) -> bool:
-        if state.attempt_number > max_retries:
-            return True
-        if until is not None and time.monotonic() + state.upcoming_sleep >= until:
-            return True
-        return not budget.spend()
+    def __init__(self, max_retries: int, budget: RetryBudget) -> None:
+        self._budget = budget
+        self._enough = tenacity.stop_after_attempt(max_retries + 1)
+        # tenacity's own loop sleeps between attempts and keeps its place by thread; here nobody sleeps and threads
+        # change, so its strategies are asked directly.
+        self._state = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
 
-    return tenacity.Retrying(
-        retry=tenacity.retry_if_exception(lambda error: isinstance(error, ServerError) and error.retryable),
-        stop=stop,
-        wait=_wait,
-        sleep=sleep,
-        reraise=True,
-    )
+    def after(self, error: Exception, *, counts: bool = True, paid: bool = False) -> float | None:
+        """Seconds until the next attempt, or None: there is none.
+
+        Args:
+            error: What the attempt failed with.
+            counts: Whether the attempt is one of those that `max_retries` allows. One that a busy server turned away
+                while it answers others is not, or those who come late would be lost to those who came before.
+            paid: Whether the budget was charged already, for others that travelled with it.
+        """
+        self._state.set_exception((type(error), error, error.__traceback__))
+        if not _is_passing(self._state) or self._enough(self._state):
+            return None
+        # What was turned away is held back by the limit on what is in flight; the budget is for all other failures.
+        if not (paid or isinstance(error, OverloadedError) or self._budget.spend()):
+            return None
+        wait = _wait(self._state)
+        if counts:
+            self._state.prepare_for_next_attempt()
+        return wait
 
 
+_is_passing = tenacity.retry_if_exception(lambda error: isinstance(error, ServerError) and error.retryable)
 _half_backoff = tenacity.wait_exponential(multiplier=_FIRST_WAIT_S / 2, max=_LONGEST_WAIT_S / 2)
 
 

@@ -64,8 +64,17 @@ class Session:
         # Preparing a request costs as much as sending it: prepared once, copied for each.
         self._prepared: dict[tuple[str, str], requests.PreparedRequest] = {}
 
-    def request(self, method: str, path: str, body: bytes | None = None, *, timeout: float) -> Response:
+    def request(
+        self, method: str, path: str, body: bytes | None = None, *, timeout: float, attempt: Attempt | None = None
+    ) -> Response:
         """Send one request and read the whole answer within `timeout` seconds.
+
+        Args:
+            method: The HTTP method.
+            path: Below the server's address.
+            body: JSON, or None.
+            timeout: Seconds for all of it.
+            attempt: To be told when it waits for the server, or to give it up from another thread.
 
         Raises:
             ServerUnavailableError: No connection came about.
@@ -73,7 +82,8 @@ class Session:
             AttemptTimeoutError: The time was up.
         """
         failure: ServerError | None = None
-        with self._guard.attempt(timeout) as attempt:
+        attempt = attempt or Attempt()
+        with self._guard.watched(attempt, timeout):
             try:
                 response = self._send(self._prepare(method, path, body), timeout)
             except Exception as error:  # noqa: BLE001 (where the wire's errors become ours)
@@ -113,6 +123,8 @@ class Session:
     def _translated(self, error: Exception, attempt: Attempt, timeout: float) -> ServerError:
         if self._guard.closed:
             return ServerUnavailableError("the judge was closed", server=self.server, sent=False)
+        if attempt.aborted:
+            return ServerUnavailableError("given up: nobody waits for it any more", server=self.server, sent=False)
         if attempt.expired or isinstance(error, requests.ReadTimeout):
             return self._timed_out(timeout)
         cause = _root_cause(error)

@@ -100,7 +100,7 @@ class PromptTemplate:
         """Regular expression of the whole reply, where the template leaves the judge nothing else to say."""
         return f"REWARD: ({self.verdict})" if self.verdict else None
 
-    @property
+    @cached_property
     def is_jinja(self) -> bool:
         """Whether the text is Jinja."""
         return "{{" in self.text or "{%" in self.text
@@ -109,7 +109,7 @@ class PromptTemplate:
     def placeholders(self) -> frozenset[str]:
         """The placeholders that the text uses."""
         if not self.is_jinja:
-            return frozenset(match.group(1) for match in self._pattern.finditer(self.text))
+            return frozenset(self._pieces[1::2])
         try:
             used = jinja2.meta.find_undeclared_variables(_ENVIRONMENT.parse(self.text))
         except jinja2.TemplateError as error:
@@ -142,7 +142,9 @@ class PromptTemplate:
                 msg = f"prompt_template {self.name}: {type(error).__name__}: {error}"
                 raise ConfigError(msg) from None
         else:
-            content = self._pattern.sub(lambda match: values[match.group(1)], self.text)
+            pieces = list(self._pieces)
+            pieces[1::2] = [values[name] for name in pieces[1::2]]
+            content = "".join(pieces)
         user = {"role": "user", "content": content}
         return ({"role": "system", "content": self.system}, user) if self.system else (user,)
 
@@ -151,8 +153,9 @@ class PromptTemplate:
         return _ENVIRONMENT.from_string(self.text)
 
     @cached_property
-    def _pattern(self) -> re.Pattern[str]:
-        return re.compile(r"\{(" + "|".join((*_TEXTS, *self.measures)) + r")\}")
+    def _pieces(self) -> list[str]:
+        """What stands between the placeholders of a text that is no Jinja, and at odd places their names."""
+        return re.split(r"\{(" + "|".join((*_TEXTS, *self.measures)) + r")\}", self.text)
 
 
 def _read_text(head: Mapping[str, Any], field: str, name: str) -> str:

@@ -19,8 +19,9 @@ import re
 import string
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 
 from rapidfuzz.distance import Indel, LCSseq
@@ -162,7 +163,9 @@ class _Tokens:
 
 
 def _tokens(text: str) -> _Tokens:
-    plain = _spelt_out(text).replace("**", " ")  # bold, far more often than a power
+    plain = _spelt_out(text)
+    if "*" in plain:
+        plain = plain.replace("**", " ")  # bold, far more often than a power
     if "," in plain:
         plain = _THOUSANDS.sub("", plain)
     # Bytes: translating and deleting are table look-ups. What is not ASCII by now belongs to a word.
@@ -187,6 +190,7 @@ def _spelt_out(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=4096)  # a text in Chinese has hundreds of different signs, and the next one the same
 def _spelling(sign: str) -> str:
     if sign in _TWINS:
         return _TWINS[sign]
@@ -223,9 +227,13 @@ def _common_subsequence(one: _Tokens, other: _Tokens) -> int:
 
 
 def _common_tokens(one: _Tokens, other: _Tokens) -> int:
-    words = Counter(one.words) & Counter(other.words)
-    operators = Counter(one.operators) & Counter(other.operators)
-    return words.total() + operators.total()
+    return _in_both(one.words, other.words) + _in_both(one.operators, other.operators)
+
+
+def _in_both(some: Iterable[Hashable], others: Iterable[Hashable]) -> int:
+    """The size of the intersection of two multisets; `Counter`'s own is slower, as it counts in Python."""
+    there = Counter(others)
+    return sum([min(count, there[item]) for item, count in Counter(some).items() if item in there])
 
 
 def _share(part: int, whole: int, *, otherwise: bool) -> float:

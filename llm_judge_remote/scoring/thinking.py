@@ -29,6 +29,8 @@ def strip_thinking(text: str, *, opened: bool = False) -> str | None:
         opened and not closed: the judge had not finished.
     """
     start, inside = 0, opened
+    if "<" not in text and "[" not in text and "◁" not in text:
+        return None if opened else text
     for tag in _THOUGHT_TAG.finditer(text):
         if tag.group().endswith("/>"):
             continue

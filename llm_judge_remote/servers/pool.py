@@ -1,10 +1,8 @@
-"""The choice of a server, and the wait for one when none answers."""
+"""The choice of a server, and how long to wait for one when none answers."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 from llm_judge_remote.errors import ServerUnavailableError
 from llm_judge_remote.servers.server import Server
@@ -13,98 +11,69 @@ __all__ = ["ServerPool"]
 
 
 class ServerPool:
-    """The servers of one setting, shared by all threads of this process.
+    """The servers of one setting.
 
-    A request goes to the server with the least in flight among those that answer. While none does, requests wait for
-    a trial to succeed, but a call waits no longer than `outage_grace` seconds in all: an outage costs that once, not
-    once per sample, and a restarted server is found by the next call.
+    A request goes to the server with the least in flight among those that answer and have room. While none answers,
+    requests wait for a trial to succeed, but a call waits no longer than `outage_grace` seconds in all: an outage
+    costs that once, not once per sample, and a restarted server is found by the next call.
+
+    Not safe in threads by itself: the dispatcher holds the lock. Times are monotonic seconds.
 
     Args:
-        addresses: At least one.
+        servers: At least one.
         outage_grace: Seconds.
-        clock: Seconds from any fixed point; for tests.
+        most: Conversations in flight at each server.
+        most_requests: Requests that carry them.
     """
 
-    def __init__(
-        self, addresses: Sequence[str], outage_grace: float, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._servers = [Server(address) for address in addresses]
+    def __init__(self, servers: Sequence[Server], outage_grace: float, most: int, most_requests: int = 1028) -> None:
+        self.servers = tuple(servers)
+        self.most = most
+        self._most_requests = most_requests
         self._grace = outage_grace
-        self._clock = clock
-        self._condition = threading.Condition()
 
     @property
-    def addresses(self) -> tuple[str, ...]:
-        """The servers' addresses."""
-        return tuple(server.address for server in self._servers)
+    def is_down(self) -> bool:
+        """Whether no server answers."""
+        return all(server.down_since is not None for server in self.servers)
 
-    def acquire(self, *, since: float, until: float | None = None, avoid: Collection[str] = ()) -> Server:
-        """A server to send one request to; give it back with `answered`, `failed` or `abandoned`.
+    def choose(self, now: float, avoid: Collection[str] = ()) -> Server | None:
+        """A server with room, or one that is down and due for a trial; None when there is neither.
 
         Args:
-            since: When the call began, on the pool's clock.
-            until: When the call must be over, or None.
+            now: The time.
             avoid: Addresses that already failed this request; taken only when there is no other.
-
-        Raises:
-            ServerUnavailableError: No server answers, and the call has waited long enough.
         """
-        with self._condition:
-            while True:
-                now = self._clock()
-                server = self._choose(now, avoid)
-                if server is not None:
-                    server.in_flight += 1
-                    return server
-                patience = self._patience(now, since)
-                if until is not None:
-                    patience = min(patience, until - now)
-                if patience <= 0:
-                    raise self._unavailable()
-                due = min(server.trial_due(now) for server in self._servers)
-                self._condition.wait(min(due, patience))
-
-    def answered(self, server: Server) -> None:
-        """Give a server back that answered, if only to say no."""
-        with self._condition:
-            server.in_flight -= 1
-            server.succeeded()
-            self._condition.notify_all()
-
-    def failed(self, server: Server, error: str) -> None:
-        """Give a server back that did not answer."""
-        with self._condition:
-            server.in_flight -= 1
-            server.failed(self._clock(), error)
-            self._condition.notify_all()
-
-    def abandoned(self, server: Server) -> None:
-        """Give a server back whose answer nobody waited for."""
-        with self._condition:
-            server.in_flight -= 1
-            server.abandoned()
-            self._condition.notify_all()
-
-    def _choose(self, now: float, avoid: Collection[str]) -> Server | None:
-        up = [server for server in self._servers if server.down_since is None]
-        for server in self._servers:
+        up = [server for server in self.servers if server.down_since is None]
+        for server in self.servers:
             if server.down_since is not None and server.trial_due(now) <= 0 and not (up and server.address in avoid):
-                server.begin_trial(now)
                 return server
         fresh = [server for server in up if server.address not in avoid]
-        return min(fresh or up, key=lambda server: server.in_flight, default=None)
+        free = [server for server in fresh or up if server.room(self.most) and server.requests < self._most_requests]
+        return min(free, key=lambda server: server.in_flight, default=None)
 
-    def _patience(self, now: float, since: float) -> float:
-        """Seconds that a call begun at `since` still waits, now that all servers are down."""
-        outage = max(server.down_since or 0.0 for server in self._servers)
-        tried_in_vain = any(server.failed_trial >= since for server in self._servers)
+    def next_trial(self, now: float) -> float:
+        """When the next trial is due; infinity while one is under way."""
+        return now + min(server.trial_due(now) for server in self.servers)
+
+    def patience(self, now: float, since: float) -> float:
+        """Seconds that a call begun at `since` still waits, while all servers are down.
+
+        No call gives up before a trial was made for it: one that would is waited for, as long again at most.
+        """
+        outage = max(server.down_since or 0.0 for server in self.servers)
+        tried_in_vain = any(server.failed_trial >= since for server in self.servers)
         if tried_in_vain and now >= outage + self._grace:
             return 0.0
-        return max(outage, since) + self._grace - now
+        left = max(outage, since) + self._grace - now
+        if left > 0 or tried_in_vain:
+            return left
+        return max(server.hasten_trial(now) for server in self.servers) + self._grace - now
 
-    def _unavailable(self) -> ServerUnavailableError:
-        worst = self._servers[0]
+    def unavailable(self) -> ServerUnavailableError:
+        """What to tell those who waited long enough."""
+        worst = self.servers[0]
         msg = f"no judge server answers; {worst.address}: {worst.last_error}"
-        if len(self._servers) > 1:
-            msg = f"none of {len(self._servers)} judge servers answers; {worst.address}: {worst.last_error}"
+        if len(self.servers) > 1:
+            msg = f"none of {len(self.servers)} judge servers answers; {worst.address}: {worst.last_error}"
         return ServerUnavailableError(msg, server=worst.address, sent=False)

@@ -1,8 +1,12 @@
-"""What is known of one server: what it has in flight, and whether it answers."""
+"""What is known of one server: what it has in flight, whether it answers, how much it takes, how long that takes."""
 
 from __future__ import annotations
 
 import logging
+
+from llm_judge_remote.servers.chunk_size import ChunkSize
+from llm_judge_remote.servers.latencies import Latencies
+from llm_judge_remote.servers.limit import Limit
 
 __all__ = ["Server"]
 
@@ -14,35 +18,58 @@ _LONGEST_PAUSE_S = 2.0
 
 
 class Server:
-    """One address, with a circuit breaker.
+    """One address, with a circuit breaker, shared by all that this process sends there.
 
     After five failures in a row the server counts as down: no request goes to it but single trials, a quarter of a
     second after the last failure and then at doubling intervals up to two seconds. The first success ends that.
-    Not safe in threads by itself: the pool holds the lock.
+    Not safe in threads by itself: the dispatcher holds the lock.
+
+    Args:
+        address: Without a path.
+        most: Conversations in flight at most, as long as nothing else is said.
 
     Attributes:
-        address: Without a path.
-        in_flight: Requests under way from this process.
+        address: See above.
+        in_flight: Conversations under way from this process.
+        requests: Requests that carry them.
         down_since: Clock time when it stopped answering, or None.
         failed_trial: When the last trial began that failed; minus infinity while it answers.
         last_error: What it failed with last.
+        answers: Requests answered so far.
+        limit: How many conversations it is given at once.
+        latencies: Of conversations that were sent alone.
+        chunks: How many conversations to send in one request.
+        has_batch_endpoint: None until it was tried.
     """
 
     __slots__ = (
         "_failures",
         "_pause",
+        "_refused_chunks",
         "_retry_at",
         "_trial_began",
         "address",
+        "answers",
+        "chunks",
         "down_since",
         "failed_trial",
+        "has_batch_endpoint",
         "in_flight",
         "last_error",
+        "latencies",
+        "limit",
+        "requests",
     )
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, most: int = 256) -> None:
         self.address = address
         self.in_flight = 0
+        self.requests = 0
+        self.answers = 0
+        self.limit = Limit(most)
+        self.latencies = Latencies()
+        self.chunks = ChunkSize(self.latencies)
+        self.has_batch_endpoint: bool | None = None
         self.down_since: float | None = None
         self.last_error = ""
         self.failed_trial = float("-inf")
@@ -50,10 +77,22 @@ class Server:
         self._failures = 0
         self._pause = _FIRST_PAUSE_S
         self._retry_at = 0.0
+        self._refused_chunks = 0
+
+    def room(self, most: int) -> int:
+        """How many more conversations it may be given, of `most` in all."""
+        return max(min(int(self.limit.value), most) - self.in_flight, 0)
 
     def trial_due(self, now: float) -> float:
         """Seconds until a trial may be sent; infinite while one is under way."""
         return float("inf") if self._trial_began is not None else max(self._retry_at - now, 0.0)
+
+    def hasten_trial(self, now: float) -> float:
+        """Make a trial due at once, unless one is under way; when it begins or began."""
+        if self._trial_began is not None:
+            return self._trial_began
+        self._retry_at = now
+        return now
 
     def begin_trial(self, now: float) -> None:
         """The next request to this server decides whether it answers again."""
@@ -76,6 +115,8 @@ class Server:
         if self.down_since is None and self._failures >= _FAILURES_TO_OPEN:
             self.down_since = now
             self._retry_at = now + self._pause
+            # What comes back may be another server.
+            self.has_batch_endpoint = None
             log.warning("judge server %s is down after %d failures in a row: %s", self.address, self._failures, error)
         elif self._trial_began is not None:
             self.failed_trial = self._trial_began
@@ -86,3 +127,14 @@ class Server:
     def abandoned(self) -> None:
         """The request was given up before it showed anything."""
         self._trial_began = None
+
+    def took_chunk(self) -> None:
+        """The batch endpoint answered a chunk."""
+        self.has_batch_endpoint = True
+        self._refused_chunks = 0
+
+    def refused_chunk(self) -> None:
+        """The batch endpoint is there and says no: the third time running without an answer, it is of no use."""
+        self._refused_chunks += 1
+        if self._refused_chunks >= 3 and not self.has_batch_endpoint:
+            self.has_batch_endpoint = False

@@ -35,7 +35,7 @@ def test_it_asks_the_server_that_the_environment_names(server):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "5 passed" in done.stdout
     assert {request.headers["authorization"] for request in server.requests} == {"Bearer a-key"}
-    assert server.stats.conversations >= 10
+    assert server.stats.conversations >= 4  # what is asked twice at the same time is sent once
 
 
 @pytest.mark.parametrize("variables", [{"LLM_JUDGE_SERVER_URL": "http://127.0.0.1:9"}])

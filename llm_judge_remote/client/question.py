@@ -1,0 +1,85 @@
+"""What is asked, and the HTTP requests that carry it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+
+from llm_judge_remote.client.channel import Channel
+from llm_judge_remote.client.chat import ChatRequest
+from llm_judge_remote.client.guard import Attempt
+from llm_judge_remote.client.retry import Retries
+from llm_judge_remote.client.submission import Entry
+from llm_judge_remote.errors import ServerError
+from llm_judge_remote.servers.server import Server
+
+__all__ = ["Load", "Question"]
+
+
+@dataclass(slots=True, eq=False)
+class Question:
+    """One chat request under way, for one job or for several that ask the same.
+
+    Attributes:
+        channel: Where it is asked.
+        request: The request.
+        identity: Equal for questions that ask the same.
+        entries: The jobs that wait for the answer.
+        attempts: Requests sent for it.
+        queued_s: Seconds until the first of them.
+        loads: The requests that are under way for it now.
+        failed_at: Addresses that failed it.
+        answers_seen: By address, the answers that the server had given when it turned this away.
+        retries: Made at the first failure.
+        hedges: How often it was asked once more because it took so long.
+        settled: Answered, given up, or failed for good.
+    """
+
+    channel: Channel
+    request: ChatRequest
+    identity: Hashable
+    entries: list[Entry]
+    attempts: int = 0
+    queued_s: float = 0.0
+    loads: list[Load] = field(default_factory=list)
+    failed_at: list[str] = field(default_factory=list)
+    answers_seen: dict[str, int] = field(default_factory=dict)
+    retries: Retries | None = None
+    hedges: int = 0
+    settled: bool = False
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody still waits for the answer."""
+        return any(not entry.submission.closed for entry in self.entries)
+
+
+@dataclass(slots=True, eq=False)
+class Load:
+    """One HTTP request: a question, or a chunk of them, on its way to a server.
+
+    Attributes:
+        channel: What it belongs to.
+        attempt: The attempt that carries it.
+        server: Where it goes; None when it goes nowhere, because of `error`.
+        entries: Jobs that have yet to say what they ask.
+        questions: What is asked.
+        taken: Conversations that it was given room for.
+        shared: Slots of the shared limit that it holds.
+        error: Why it is not sent at all.
+        sent_at: Monotonic time.
+        is_hedge: Whether all of it is asked once more because it takes long elsewhere.
+        was_hedged: Whether all of it was.
+    """
+
+    channel: Channel
+    attempt: Attempt
+    server: Server | None = None
+    entries: Sequence[Entry] = ()
+    questions: list[Question] = field(default_factory=list)
+    taken: int = 0
+    shared: int = 0
+    error: ServerError | None = None
+    sent_at: float = 0.0
+    is_hedge: bool = False
+    was_hedged: bool = False

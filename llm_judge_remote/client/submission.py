@@ -1,0 +1,136 @@
+"""Jobs that are handed over together, and those who wait for them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from llm_judge_remote.client.chat import ChatReply, ChatRequest
+from llm_judge_remote.client.wakeups import Wakeups
+
+__all__ = ["Entry", "Job", "Submission", "Task"]
+
+Result = TypeVar("Result")
+
+Job = Generator[ChatRequest, ChatReply, Result]
+"""A conversation with the judge that knows nothing of the wire: it yields requests, is sent replies, or has the error
+thrown into it, and returns its result. It does not run before its turn, so a waiting job holds no prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task(Generic[Result]):
+    """A job to do.
+
+    Attributes:
+        start: Makes the job, in its turn.
+        channel: Which servers it asks, and how: a `Channel` of the dispatcher.
+        kind: Equal for jobs whose first requests may travel in one chunk.
+        group: Equal for jobs whose prompts begin alike; they travel together.
+    """
+
+    start: Callable[[], Job[Result]]
+    channel: Any
+    kind: Hashable
+    group: Hashable
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A task of a submission that has been let in: it waits, or is under way."""
+
+    submission: Submission[Any]
+    index: int
+    task: Task[Any]
+    since: float
+    job: Job[Any] | None = None
+    question: Any = None  # the `Question` that it waits for the answer to
+
+
+@dataclass(eq=False)
+class Submission(Generic[Result]):
+    """Jobs handed over together; the dispatcher's lock guards all but the waiting.
+
+    Its tasks are let in group by group, and no more of them than `width` at a time: so a call of any size leaves room
+    for others, and what waits costs next to nothing.
+
+    Attributes:
+        tasks: In the caller's order.
+        width: Most jobs of this submission that wait or are under way.
+        began: Monotonic time when the call began.
+        ready_at: Monotonic time until which it may wait for company.
+        results: What each job returned, or the exception that it raised; None for one that has not ended.
+        last_errors: Of jobs that are being retried.
+        active: The entries that have been let in and have not ended.
+    """
+
+    tasks: Sequence[Task[Result]]
+    width: int
+    began: float
+    ready_at: float = 0.0
+    results: list[Result | BaseException | None] = field(init=False)
+    last_errors: dict[int, Exception] = field(default_factory=dict)
+    active: dict[Entry, None] = field(default_factory=dict)
+    closed: bool = False
+
+    def __post_init__(self) -> None:
+        """Put the tasks into the order in which they are let in."""
+        self.results = [None] * len(self.tasks)
+        groups: dict[Hashable, list[int]] = {}
+        for index, task in enumerate(self.tasks):
+            groups.setdefault(task.group, []).append(index)
+        self.outside = deque(index for group in groups.values() for index in group)
+        self._left = len(self.tasks)
+        self._done = threading.Event()
+        self._waiter: Callable[[], None] | None = None
+        if not self.tasks:
+            self._done.set()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to come: all have ended, or it was cancelled."""
+        return self.closed or not self._left
+
+    def admit(self, now: float) -> Entry | None:
+        """Let the next task in; None while there is no room for it, or no further one."""
+        if not self.outside or self.closed or len(self.active) >= self.width:
+            return None
+        index = self.outside.popleft()
+        entry = Entry(self, index, self.tasks[index], now)
+        self.active[entry] = None
+        return entry
+
+    def end(self, entry: Entry, result: Result | BaseException) -> bool:
+        """Note a result; True for the last one."""
+        if self.closed or entry not in self.active:
+            return False
+        del self.active[entry]
+        self.results[entry.index] = result
+        self._left -= 1
+        return not self._left
+
+    def wake(self) -> None:
+        """Wake whoever waits; called without the lock."""
+        self._done.set()
+        if self._waiter is not None:
+            self._waiter()
+
+    def wait(self, timeout: float | None) -> None:
+        """Wait in this thread until all have ended, or `timeout` seconds."""
+        self._done.wait(timeout)
+
+    async def wait_async(self, timeout: float | None, wakeups: Wakeups) -> None:
+        """Wait on the running event loop until all have ended, or `timeout` seconds."""
+        loop = asyncio.get_running_loop()
+        over = loop.create_future()
+        mailbox = wakeups.of(loop)
+        self._waiter = lambda: mailbox.post(over)
+        if self._done.is_set():  # it ended before there was somebody to wake
+            return
+        if timeout is None:
+            await over
+        else:
+            await asyncio.wait([over], timeout=timeout)
