@@ -251,7 +251,9 @@ def _usage(payload: Mapping[str, Any]) -> tuple[int, int]:
 
 def _shares(total: int, weights: Sequence[int]) -> list[int]:
     """`total` in whole parts that go with the weights and add up to it."""
-    whole = sum(weights) or 1
+    if not any(weights):
+        weights = [1] * len(weights)
+    whole = sum(weights)
     parts, given, passed = [], 0, 0
     for weight in weights:
         passed += weight

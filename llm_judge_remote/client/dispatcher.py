@@ -74,7 +74,7 @@ class Dispatcher:
             if self._closed:
                 msg = "the judge was closed"
                 raise RuntimeError(msg)
-            self._schedule.submit(submission, time.monotonic())
+            self._schedule.submit(submission)
             if not self._preparing:
                 self._call_thread()
         return submission
@@ -212,12 +212,11 @@ class Dispatcher:
 
     def _note(self, steps: Sequence[_Step]) -> list[Submission[Any]]:
         """Note what jobs returned or ask next; the submissions that are over with it."""
-        now = time.monotonic()
         over: list[Submission[Any]] = []
         for step in steps:
             if step.request is not None:
                 self._schedule.follow(step.entry, step.request, step.request.identity)
-            elif self._schedule.ended(step.entry, step.result, now):
+            elif self._schedule.ended(step.entry, step.result):
                 over.append(step.entry.submission)
         return over
 

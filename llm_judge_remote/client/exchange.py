@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import threading
+import copy
 from collections.abc import Sequence
+from concurrent.futures import Future
 from typing import NamedTuple
 
 import orjson
@@ -75,8 +76,7 @@ class Exchange:
             )
             for address in addresses
         }
-        self._naming = threading.Lock()
-        self._served: dict[str, str] = {}
+        self._served: dict[str, Future[str]] = {}
         self._names_for_errors: dict[str, str] = {}
 
     def send(
@@ -123,16 +123,28 @@ class Exchange:
             return name
         served = self._served.get(session.server)
         if served is None:
-            attempt.waiting()  # here too it is the server's turn, or that of the thread that asked it first
-            with self._naming:
-                served = self._served.get(session.server)
-                if served is None:
-                    names = self._served_names(session)
-                    if not names:
-                        msg = f"{session.server} lists no model at {MODELS_PATH}; set model_name"
-                        raise InvalidReplyError(msg, server=session.server)
-                    served = self._served[session.server] = names[0]
-        return served
+            mine: Future[str] = Future()
+            served = self._served.setdefault(session.server, mine)  # one thread gets its own back, and asks
+            attempt.waiting()  # it is the server's turn, or that of the thread that asks it
+            if served is mine:
+                try:
+                    mine.set_result(self._first_served_name(session))
+                except BaseException as error:
+                    self._served.pop(session.server, None)
+                    mine.set_exception(error)
+        elif not served.done():
+            attempt.waiting()
+        try:
+            return served.result()
+        except ServerError as error:  # all who waited share the one attempt, but not its error
+            raise copy.copy(error) from None
+
+    def _first_served_name(self, session: Session) -> str:
+        names = self._served_names(session)
+        if not names:
+            msg = f"{session.server} lists no model at {MODELS_PATH}; set model_name"
+            raise InvalidReplyError(msg, server=session.server)
+        return names[0]
 
     def _served_names(self, session: Session) -> list[str]:
         response = session.request("GET", MODELS_PATH, timeout=self._timeout)
@@ -170,7 +182,7 @@ class Exchange:
     def _count_tokens(self, session: Session, request: ChatRequest) -> tuple[int | None, int | None]:
         """The prompt's tokens and the most that the model takes, where the server tells (vLLM does)."""
         fields = {
-            "model": self._served.get(session.server, "") if request.model == "auto" else request.model,
+            "model": self._model(session, request.model, Attempt()),
             "messages": request.messages,
             "chat_template_kwargs": {"enable_thinking": request.enable_thinking},
         }

@@ -109,15 +109,15 @@ class AttemptGuard:
         """Note that the calling thread's attempt uses this connection from now on.
 
         Raises:
-            AbortedError: The attempt was given up meanwhile.
+            AbortedError: The attempt was given up meanwhile, its time is up, or the session was closed.
         """
         attempt = getattr(self._current, "attempt", None)
         with self._condition:
             connection.attempt = attempt
             if attempt is not None:
                 attempt.connection = connection
-                if attempt.aborted:
-                    raise AbortedError
+            if self.closed or (attempt is not None and (attempt.aborted or attempt.expired)):
+                raise AbortedError
 
     def end(self, attempt: Attempt) -> None:
         """Shut down the attempt's connection."""
@@ -183,10 +183,13 @@ class _Guarded:
     _idle_since = 0.0
 
     def connect(self) -> None:
+        self.guard.claim(self)  # over TLS, or through a proxy, it connects before there is a request
         if self.attempt is not None:
             self.attempt.waiting()
         super().connect()  # type: ignore[misc]
         self.in_use = self.sock  # type: ignore[attr-defined]
+        self._idle_since = time.monotonic()
+        self.guard.claim(self)  # until now there was no socket to shut down
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         self.guard.claim(self)

@@ -32,6 +32,7 @@ class Question:
         answers_seen: By address, the answers that the server had given when it turned this away.
         retries: Made at the first failure.
         hedges: How often it was asked once more because it took so long.
+        is_delayed: Whether it waits until its next attempt is due.
         settled: Answered, given up, or failed for good.
     """
 
@@ -46,6 +47,7 @@ class Question:
     answers_seen: dict[str, int] = field(default_factory=dict)
     retries: Retries | None = None
     hedges: int = 0
+    is_delayed: bool = False
     settled: bool = False
 
     @property
@@ -65,6 +67,7 @@ class Load:
         entries: Jobs that have yet to say what they ask.
         questions: What is asked.
         taken: Conversations that it was given room for.
+        beside: Others in flight at the server then.
         shared: Slots of the shared limit that it holds.
         error: Why it is not sent at all.
         sent_at: Monotonic time.
@@ -78,6 +81,7 @@ class Load:
     entries: Sequence[Entry] = ()
     questions: list[Question] = field(default_factory=list)
     taken: int = 0
+    beside: int = 0
     shared: int = 0
     error: ServerError | None = None
     sent_at: float = 0.0

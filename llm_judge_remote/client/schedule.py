@@ -69,18 +69,21 @@ class Schedule:
         urgent = sum(len(questions) for channel in self._busy for questions in channel.urgent)
         return self._outside + sum(channel.count for channel in self._busy) + urgent + len(self._delayed)
 
-    def submit(self, submission: Submission[Any], now: float) -> None:
+    def submit(self, submission: Submission[Any]) -> None:
         """Let jobs in, as many as may be."""
         if submission.outside:
             self._submissions[submission] = None
         self._outside += len(submission.outside)
-        while self._admit(submission, now):
+        while self._admit(submission):
             pass
 
     def next(self, now: float) -> tuple[Load | None, float]:
         """The next load to send, or None and the time at which to ask again without anything having happened."""
         while self._delayed and self._delayed[0][0] <= now:
             question = heapq.heappop(self._delayed)[2]
+            question.is_delayed = False
+            for entry in question.entries:
+                entry.submission.paused -= 1
             self._rush(question.channel, [question])
         if now >= self._look_at:
             self._look_at = self._ask_stragglers_again(now)
@@ -124,7 +127,7 @@ class Schedule:
             question.loads.append(load)
             question.attempts += 1
             if question.attempts == 1:
-                question.queued_s = now - question.entries[0].since
+                question.queued_s = now - question.entries[0].submission.began
                 self.counters.queued.add(question.queued_s)
 
     def settle(self, load: Load, outcome: Outcome, now: float) -> list[Delivery]:
@@ -170,13 +173,13 @@ class Schedule:
         if question is not None:
             self._rush(channel, [question])
 
-    def ended(self, entry: Entry, result: Any, now: float) -> bool:
+    def ended(self, entry: Entry, result: Any) -> bool:
         """Note a job's result, and let the next one in; True if it was the submission's last."""
         last = entry.submission.end(entry, result)
         if last:
             del self._submissions[entry.submission]
         else:
-            self._admit(entry.submission, now)
+            self._admit(entry.submission)
         return last
 
     def drop(self, submission: Submission[Any]) -> None:
@@ -208,14 +211,21 @@ class Schedule:
             self.drop(submission)
         return unfinished
 
-    def _admit(self, submission: Submission[Any], now: float) -> bool:
-        entry = submission.admit(now)
+    def _admit(self, submission: Submission[Any]) -> bool:
+        entry = submission.admit()
         if entry is None:
             return False
         self._outside -= 1
         entry.task.channel.add(entry)
         self._busy[entry.task.channel] = None
         return True
+
+    def _delay(self, question: Question, until: float) -> None:
+        heapq.heappush(self._delayed, (until, next(self._numbers), question))
+        question.is_delayed = True
+        for entry in question.entries:
+            entry.submission.paused += 1
+            self._admit(entry.submission)
 
     def _rush(self, channel: Channel, questions: list[Question]) -> None:
         channel.urgent.append(questions)
@@ -226,6 +236,7 @@ class Schedule:
         known = channel.asked.get(identity)
         if known is not None:
             known.entries.append(entry)
+            entry.submission.paused += known.is_delayed
             entry.question = known
             self.counters.shared += 1
             return None
@@ -267,6 +278,7 @@ class Schedule:
         else:
             load.entries = channel.take(size)
         load.taken = size
+        load.beside = server.in_flight
         server.in_flight += size
         server.requests += 1
         self._release(load, size - len(load.questions) - len(load.entries))
@@ -290,7 +302,7 @@ class Schedule:
         if not channel.use_chunks or server.has_batch_endpoint is False or server.down_since is not None:
             return 1
         limit = min(server.limit.value, channel.pool.most)
-        size = server.chunks.best(channel.pool.most, limit)
+        size = server.chunks.best(channel.pool.most, limit, server.requests)
         if size == 1 or self.counters.requests % _ALONE_EVERY == 0:
             return 1
         if server.in_flight and channel.count < size and channel.first().submission.ready_at > now:
@@ -350,7 +362,7 @@ class Schedule:
 
     @staticmethod
     def _patience(server: Server, size: int, *, draining: bool) -> float:
-        """Seconds after which a request is a straggler: beyond what 98 % of its siblings took, and above the median.
+        """Seconds after which a request is a straggler: beyond what 99.5 % of its siblings took, and above the median.
 
         When nothing waits any more, everybody waits for the stragglers and there is room for them: 90 % then. A chunk
         is one when it takes three times as long as the longest of so many conversations by themselves.
@@ -360,7 +372,7 @@ class Schedule:
             return max(_CHUNK_PATIENCE * latencies.longest_of(size), _LEAST_PATIENCE_S)
         if len(latencies) < _FEWEST_SIBLINGS:
             return math.inf
-        late = latencies.quantile(0.9 if draining else 0.98)
+        late = latencies.quantile(0.9 if draining else 0.995)
         return max(late, 1.5 * latencies.quantile(0.5), _LEAST_PATIENCE_S)
 
     def _settle_answer(
@@ -369,6 +381,7 @@ class Schedule:
         server.succeeded()
         server.answers += 1
         server.limit.answered(len(results))
+        load.channel.retry_budget.succeeded(len(results))
         if len(results) > 1:
             server.took_chunk()
         else:
@@ -386,7 +399,7 @@ class Schedule:
 
     def _settle_failure(self, load: Load, server: Server, error: ServerError, now: float) -> list[Delivery]:
         questions = [question for question in load.questions if not question.settled]
-        self._blame(server, len(load.questions), error, now)
+        self._blame(load, server, error, now)
         refused = isinstance(error, StatusError) and error.status in (400, 413, 422)
         if refused and len(load.questions) > 1:
             server.refused_chunk()
@@ -410,14 +423,15 @@ class Schedule:
                 told += self._fail(question, error)
             else:
                 self.counters.retried += 1
-                heapq.heappush(self._delayed, (now + wait, next(self._numbers), question))
+                self._delay(question, now + wait)
         return told
 
-    def _blame(self, server: Server, count: int, error: ServerError, now: float) -> None:
+    def _blame(self, load: Load, server: Server, error: ServerError, now: float) -> None:
         """What a failed request says about its server."""
+        count = len(load.questions)
         if isinstance(error, OverloadedError):
             self.counters.rejected += count
-            server.limit.rejected(count, server.in_flight)
+            server.limit.rejected(count, load.beside)
             if not server.in_flight:  # else it keeps others: it is busy, not down
                 server.failed(now, str(error))
         elif error.answered:

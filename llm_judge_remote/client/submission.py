@@ -45,7 +45,6 @@ class Entry:
     submission: Submission[Any]
     index: int
     task: Task[Any]
-    since: float
     job: Job[Any] | None = None
     question: Any = None  # the `Question` that it waits for the answer to
 
@@ -65,6 +64,7 @@ class Submission(Generic[Result]):
         results: What each job returned, or the exception that it raised; None for one that has not ended.
         last_errors: Of jobs that are being retried.
         active: The entries that have been let in and have not ended.
+        paused: How many of them wait until their next attempt is due; their places are free meanwhile.
     """
 
     tasks: Sequence[Task[Result]]
@@ -74,6 +74,7 @@ class Submission(Generic[Result]):
     results: list[Result | BaseException | None] = field(init=False)
     last_errors: dict[int, Exception] = field(default_factory=dict)
     active: dict[Entry, None] = field(default_factory=dict)
+    paused: int = 0
     closed: bool = False
 
     def __post_init__(self) -> None:
@@ -94,12 +95,12 @@ class Submission(Generic[Result]):
         """Whether nothing more is to come: all have ended, or it was cancelled."""
         return self.closed or not self._left
 
-    def admit(self, now: float) -> Entry | None:
+    def admit(self) -> Entry | None:
         """Let the next task in; None while there is no room for it, or no further one."""
-        if not self.outside or self.closed or len(self.active) >= self.width:
+        if not self.outside or self.closed or len(self.active) - self.paused >= self.width:
             return None
         index = self.outside.popleft()
-        entry = Entry(self, index, self.tasks[index], now)
+        entry = Entry(self, index, self.tasks[index])
         self.active[entry] = None
         return entry
 

@@ -18,7 +18,7 @@ class Latencies:
 
     _STALE_AFTER = 16  # sorting for every answer would cost more than it tells
 
-    def __init__(self, keep: int = 256) -> None:
+    def __init__(self, keep: int = 512) -> None:
         self._kept: deque[float] = deque(maxlen=keep)
         self._sorted: list[float] = []
         self._fresh = 0

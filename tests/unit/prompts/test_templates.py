@@ -64,6 +64,13 @@ def test_a_text_with_single_braces_is_replaced_in_one_pass_and_other_braces_stay
     assert text.endswith("{unknown}")
 
 
+def test_a_placeholder_may_stand_at_either_end_twice_and_next_to_another():
+    template = library().get("{PROBLEM}{PROBLEM}{CANDIDATE_SOLUTION}{REFERENCE_SOLUTION}")
+    text = user_text(template)
+    assert text.startswith("What is 2+2?What is 2+2?<candidate_")
+    assert text.endswith(">It is 4.")
+
+
 def test_a_text_with_double_braces_is_jinja():
     template = library().get("{% if PROBLEM %}P: {{ PROBLEM }}{% endif %} {{ CANDIDATE_SOLUTION }}")
     assert user_text(template, problem="{{ 1+1 }}").startswith("P: {{ 1+1 }} <candidate_")

@@ -3,6 +3,7 @@ import math
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,12 @@ def test_token_overlap_does_not_look_at_the_order():
     assert token_overlap("three two one", "one two three") == 1.0
     assert word_ratio("three two one", "one two three") == pytest.approx(1 / 3)
     assert token_overlap("one one two", "one two two") == 2 * 2 / 6
+
+
+@given(*[st.lists(st.sampled_from([*"abcde+-="]), min_size=1)] * 2)
+def test_token_overlap_is_twice_what_both_have_by_what_there_is(one, other):
+    common = (Counter(one) & Counter(other)).total()
+    assert token_overlap(" ".join(one), " ".join(other)) == 2 * common / (len(one) + len(other))
 
 
 def test_char_ratio_is_the_indel_similarity_of_the_characters():

@@ -425,6 +425,19 @@ def test_what_stands_before_the_last_verdict_line_never_changes_the_score(before
     assert parse_verdict(reply, UNIT) == hundredths / 100
 
 
+LETTERS = [
+    (letter, letter.upper(), chr(ord(letter) + 0xFEE0), chr(ord(letter.upper()) + 0xFEE0)) for letter in "reward"
+]
+
+
+@given(
+    st.tuples(*map(st.sampled_from, LETTERS)),
+    st.sampled_from(["", "x = 3\n", "a reward\r\n", "İ is not I\r", "中文\n"]),
+)
+def test_a_verdict_is_read_in_letters_of_any_case_and_width(letters, above):
+    assert parse_verdict(f"{above}{''.join(letters)}: 0.5", UNIT) == 0.5
+
+
 @given(st.lists(PIECES, max_size=12).map("".join), RANGES)
 def test_cutting_a_reply_off_never_gives_another_score_than_the_whole_reply(tail, score_range):
     line = f"REWARD: {tail}".split("\n")[0].split("\r")[0]

@@ -1,0 +1,1 @@
+"""One file for each regime: `run(bench)` returns its tables."""

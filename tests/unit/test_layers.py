@@ -1,0 +1,24 @@
+import pytest
+
+from llm_judge_remote.layers import CallSettings
+
+
+@pytest.mark.parametrize("others", [0, 500])
+def test_a_variable_that_comes_changes_or_goes_counts_from_the_next_call_on_in_any_environment(others, monkeypatch):
+    for number in range(others):
+        monkeypatch.setenv(f"SOMETHING_ELSE_{number}", "1")
+    settings = CallSettings()
+    first = settings({})
+    for value in ("0.1", "0.2"):
+        monkeypatch.setenv("LLM_JUDGE_TEMPERATURE", value)
+        assert settings({}).temperature == float(value)
+    monkeypatch.delenv("LLM_JUDGE_TEMPERATURE")
+    assert settings({}) is first
+
+
+def test_variables_that_are_no_settings_make_no_new_settings(monkeypatch):
+    settings = CallSettings()
+    first = settings({"temperature": 0})
+    for number in range(500):
+        monkeypatch.setenv(f"SOMETHING_ELSE_{number}", "1")
+    assert settings({"temperature": 0}) is first
