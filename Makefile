@@ -9,11 +9,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 TEST := .venvs/test
 VLLM := .venvs/vllm
+BENCH := .venvs/bench
 # Not `dist/*.whl` alone: what was built for another version must not be taken.
 WHEEL = $(firstword $(wildcard dist/llm_judge_remote-*.whl))
 SOURCES := $(shell find llm_judge_remote -type f -not -name '*.pyc' 2>/dev/null) pyproject.toml README.md LICENSE
 
-.PHONY: help test demo test-all test-real check clean
+.PHONY: help test demo test-all test-real bench check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## ?/\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -36,6 +37,9 @@ test-all: test test-real ## test, and the end-to-end tests with a real vLLM serv
 test-real: $(VLLM)/.tests ## only the end-to-end tests with a real vLLM server
 	@$(call show_package,$(VLLM))
 	@$(VLLM)/bin/pytest -q -m real_vllm --durations=8 tests/e2e
+
+bench: $(BENCH)/.wheel ## measure this client against others; REGIMES="tail memory" for some (all: a quarter of an hour)
+	@$(BENCH)/bin/python tests/benchmarks/run.py $(REGIMES)
 
 check: $(TEST)/.wheel ## ruff, formatting, mypy --strict, import order
 	@echo "Checking style, types and import order"
@@ -72,6 +76,16 @@ $(TEST)/.deps: pyproject.toml | dist/.built
 
 $(TEST)/.wheel: dist/.built $(TEST)/.deps
 	@$(TEST)/bin/python -m pip install -qq --force-reinstall --no-deps $(WHEEL)
+	@touch $@
+
+$(BENCH)/.deps: pyproject.toml | dist/.built
+	@echo "Making the virtual environment $(BENCH), with the clients to compare with"
+	@$(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install -qq "$(WHEEL)[bench]"
+	@touch $@
+
+$(BENCH)/.wheel: dist/.built $(BENCH)/.deps
+	@$(BENCH)/bin/python -m pip install -qq --force-reinstall --no-deps $(WHEEL)
 	@touch $@
 
 $(VLLM)/.vllm: deploy/install_vllm.sh

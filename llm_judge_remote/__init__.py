@@ -3,6 +3,7 @@
 A trainer calls `compute_score`, `compute_score_batched` or `compute_score_async`; other programs use `Judge`.
 """
 
+from llm_judge_remote.client.stats import DispatchStats
 from llm_judge_remote.errors import (
     AttemptTimeoutError,
     AuthenticationError,
@@ -35,6 +36,7 @@ __all__ = [
     "ConfigError",
     "ConnectionDroppedError",
     "DeadlineExceededError",
+    "DispatchStats",
     "InvalidReplyError",
     "Judge",
     "JudgeError",

@@ -82,6 +82,12 @@ def _on_or_off(value: object) -> object:
     return {"true": "on", "1": "on", "false": "off", "0": "off"}.get(str(value).lower(), value)
 
 
+def _off_is_none(value: object) -> object:
+    return (
+        None if value is False or (isinstance(value, str) and value.strip().lower() == "off") else _blank_is_none(value)
+    )
+
+
 def _auto_or_off(value: object) -> object:
     return {"false": "off", "0": "off", "true": "auto", "1": "auto", "on": "auto"}.get(str(value).lower(), value)
 
@@ -94,6 +100,8 @@ _SWITCHES = (
     "return_details",
     "batch_endpoint",
     "hedging",
+    "shared_limit",
+    "cache",
 )
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -176,10 +184,14 @@ class JudgeSettings(BaseSettings):
     hedging: Annotated[Literal["on", "off"], BeforeValidator(_on_or_off)] = _field(
         "on", "`on`: ask once more, on another server if there is one, when a request takes far longer than others"
     )
-    shared_limit: str = _field(
-        "", "path of a lock file: processes of this machine that name the same have `max_in_flight` together"
+    shared_limit: Annotated[str | None, BeforeValidator(_off_is_none)] = _field(
+        None,
+        "beginning of a lock file's name, on a local disk: processes of this machine that give the same have"
+        " `max_in_flight` together",
     )
-    cache: str = _field("", "keep the judge's replies and do not ask twice: `memory`, or the path of an SQLite file")
+    cache: Annotated[str | None, BeforeValidator(_off_is_none)] = _field(
+        None, "keep the judge's replies, and ask nothing twice: `memory`, or an SQLite file's path on a local disk"
+    )
 
     # When the judge fails
     fallback: Literal["lexical", "zero", "raise"] | Annotated[float, Field(ge=0, le=1)] = _field(

@@ -129,9 +129,11 @@ class Exchange:
             if served is mine:
                 try:
                     mine.set_result(self._first_served_name(session))
-                except BaseException as error:
-                    self._served.pop(session.server, None)
+                except ServerError as error:
                     mine.set_exception(error)
+                finally:
+                    if mine.cancel() or mine.exception():  # nobody may wait for ever, whatever went wrong
+                        self._served.pop(session.server, None)
         elif not served.done():
             attempt.waiting()
         try:

@@ -29,7 +29,7 @@ class Question:
         queued_s: Seconds until the first of them.
         loads: The requests that are under way for it now.
         failed_at: Addresses that failed it.
-        answers_seen: By address, the answers that the server had given when it turned this away.
+        rejections: How often a busy server turned it away.
         retries: Made at the first failure.
         hedges: How often it was asked once more because it took so long.
         is_delayed: Whether it waits until its next attempt is due.
@@ -44,7 +44,7 @@ class Question:
     queued_s: float = 0.0
     loads: list[Load] = field(default_factory=list)
     failed_at: list[str] = field(default_factory=list)
-    answers_seen: dict[str, int] = field(default_factory=dict)
+    rejections: int = 0
     retries: Retries | None = None
     hedges: int = 0
     is_delayed: bool = False

@@ -68,8 +68,8 @@ class Retries:
 
         Args:
             error: What the attempt failed with.
-            counts: Whether the attempt is one of those that `max_retries` allows. One that a busy server turned away
-                while it answers others is not, or those who come late would be lost to those who came before.
+            counts: Whether the attempt is one of those that `max_retries` allows. One that a busy server turned away is
+                not, or those who come late would be lost to those who came before.
             paid: Whether the budget was charged already, for others that travelled with it.
         """
         self._state.set_exception((type(error), error, error.__traceback__))

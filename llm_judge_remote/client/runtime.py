@@ -96,7 +96,13 @@ class Runtime:
             trust_env=settings.trust_env,
         )
         servers = [self._server(address, settings.max_in_flight) for address in settings.server_url]
-        pool = ServerPool(servers, settings.outage_grace, settings.max_in_flight, settings.max_connections)
+        pool = ServerPool(
+            servers,
+            outage_grace=settings.outage_grace,
+            timeout=settings.timeout,
+            most=settings.max_in_flight,
+            most_requests=settings.max_connections,
+        )
         shared = {}
         if settings.shared_limit:
             shared = {address: self._shared_limit(address, settings) for address in settings.server_url}

@@ -42,6 +42,7 @@ _POLL_S = 0.004  # how often a limit is tried that other processes share
 _LOOK_S = 1.0
 _FEWEST_SIBLINGS = 20
 _CHUNK_PATIENCE = 3.0
+_MOST_REJECTIONS = 20  # of one request by busy servers, before they count as failures
 _LEAST_PATIENCE_S = 0.05  # below, it is this process or the network that is late
 
 
@@ -379,7 +380,6 @@ class Schedule:
         self, load: Load, server: Server, results: Sequence[ChatReply | ServerError], now: float
     ) -> list[Delivery]:
         server.succeeded()
-        server.answers += 1
         server.limit.answered(len(results))
         load.channel.retry_budget.succeeded(len(results))
         if len(results) > 1:
@@ -417,7 +417,7 @@ class Schedule:
                 entry.submission.last_errors[entry.index] = error
             if question.loads:
                 continue  # the other request for it may still be answered
-            wait = self._wait_before_retry(question, server, error, paid=paid)
+            wait = self._wait_before_retry(question, error, paid=paid)
             paid = True  # a chunk that fails is one request that failed
             if wait is None:
                 told += self._fail(question, error)
@@ -432,8 +432,8 @@ class Schedule:
         if isinstance(error, OverloadedError):
             self.counters.rejected += count
             server.limit.rejected(count, load.beside)
-            if not server.in_flight:  # else it keeps others: it is busy, not down
-                server.failed(now, str(error))
+            if not server.in_flight:  # else it keeps others
+                server.failed(now, str(error), is_busy=True)
         elif error.answered:
             server.succeeded()
         else:
@@ -444,13 +444,12 @@ class Schedule:
             server.has_batch_endpoint = None  # it may have been restarted, with another version
 
     @staticmethod
-    def _wait_before_retry(question: Question, server: Server, error: ServerError, *, paid: bool) -> float | None:
+    def _wait_before_retry(question: Question, error: ServerError, *, paid: bool) -> float | None:
         if question.retries is None:
             question.retries = Retries(question.channel.max_retries, question.channel.retry_budget)
-        counts = True
-        if isinstance(error, OverloadedError):
-            counts = question.answers_seen.get(server.address, server.answers) == server.answers
-            question.answers_seen[server.address] = server.answers
+        is_busy = isinstance(error, OverloadedError)
+        question.rejections += is_busy
+        counts = not is_busy or question.rejections > _MOST_REJECTIONS
         return question.retries.after(error, counts=counts, paid=paid)
 
     def _answer(self, question: Question, reply: ChatReply, load: Load, now: float) -> list[Delivery]:

@@ -27,8 +27,9 @@ class ChunkSize:
 
     with a and b the CPU seconds that this process spends on a request and on a conversation, `longest_of(k)` the mean
     of the longest of k latencies, `parallel` what the server works on at once, p(k) the chance that one of k fails
-    (which wastes the chunk's time and about as much in waiting), and g the front end's share in serving a single request. All is measured but g, which cannot be seen from here and
-    only decides between sizes that are otherwise equal. The smallest size within 4 % of the best is taken.
+    (which wastes the chunk's time, and about as much in waiting), and g the front end's share in serving a single
+    request. All is measured but g, which cannot be seen from here and only decides between sizes that are otherwise
+    equal. The smallest size within 4 % of the best is taken.
 
     Args:
         latencies: Of conversations that were sent alone.

@@ -15,22 +15,33 @@ class ServerPool:
 
     A request goes to the server with the least in flight among those that answer and have room. While none answers,
     requests wait for a trial to succeed, but a call waits no longer than `outage_grace` seconds in all: an outage
-    costs that once, not once per sample, and a restarted server is found by the next call.
+    costs that once, not once per sample, and a restarted server is found by the next call. A server that is there, and
+    busy, is waited for like one that is slow: `timeout` seconds.
 
     Not safe in threads by itself: the dispatcher holds the lock. Times are monotonic seconds.
 
     Args:
         servers: At least one.
         outage_grace: Seconds.
+        timeout: Seconds of a whole attempt.
         most: Conversations in flight at each server.
         most_requests: Requests that carry them.
     """
 
-    def __init__(self, servers: Sequence[Server], outage_grace: float, most: int, most_requests: int = 1028) -> None:
+    def __init__(
+        self,
+        servers: Sequence[Server],
+        *,
+        outage_grace: float,
+        timeout: float,
+        most: int = 256,
+        most_requests: int = 1028,
+    ) -> None:
         self.servers = tuple(servers)
         self.most = most
+        self._outage_grace = outage_grace
+        self._timeout = timeout
         self._most_requests = most_requests
-        self._grace = outage_grace
 
     @property
     def is_down(self) -> bool:
@@ -61,14 +72,17 @@ class ServerPool:
 
         No call gives up before a trial was made for it: one that would is waited for, as long again at most.
         """
+        grace = self._outage_grace
+        if any(server.is_busy for server in self.servers):
+            grace = max(grace, self._timeout)
         outage = max(server.down_since or 0.0 for server in self.servers)
         tried_in_vain = any(server.failed_trial >= since for server in self.servers)
-        if tried_in_vain and now >= outage + self._grace:
+        if tried_in_vain and now >= outage + grace:
             return 0.0
-        left = max(outage, since) + self._grace - now
+        left = max(outage, since) + grace - now
         if left > 0 or tried_in_vain:
             return left
-        return max(server.hasten_trial(now) for server in self.servers) + self._grace - now
+        return max(server.hasten_trial(now) for server in self.servers) + grace - now
 
     def unavailable(self) -> ServerUnavailableError:
         """What to tell those who waited long enough."""

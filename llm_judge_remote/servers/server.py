@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 
 from llm_judge_remote.servers.chunk_size import ChunkSize
 from llm_judge_remote.servers.latencies import Latencies
@@ -15,13 +16,16 @@ log = logging.getLogger(__name__)
 _FAILURES_TO_OPEN = 5
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 2.0
+_BUSY_PAUSE_S = 0.2
 
 
 class Server:
     """One address, with a circuit breaker, shared by all that this process sends there.
 
     After five failures in a row the server counts as down: no request goes to it but single trials, a quarter of a
-    second after the last failure and then at doubling intervals up to two seconds. The first success ends that.
+    second after the last failure and then at doubling intervals up to two seconds. The first success ends that. The
+    same goes for a server that is busy with the requests of others and turns all of ours away, but for the intervals:
+    a place there is free for moments only.
     Not safe in threads by itself: the dispatcher holds the lock.
 
     Args:
@@ -35,7 +39,7 @@ class Server:
         down_since: Clock time when it stopped answering, or None.
         failed_trial: When the last trial began that failed; minus infinity while it answers.
         last_error: What it failed with last.
-        answers: Requests answered so far.
+        is_busy: Whether it is down only in so far as it turns everything away.
         limit: How many conversations it is given at once.
         latencies: Of conversations that were sent alone.
         chunks: How many conversations to send in one request.
@@ -49,12 +53,12 @@ class Server:
         "_retry_at",
         "_trial_began",
         "address",
-        "answers",
         "chunks",
         "down_since",
         "failed_trial",
         "has_batch_endpoint",
         "in_flight",
+        "is_busy",
         "last_error",
         "latencies",
         "limit",
@@ -65,7 +69,7 @@ class Server:
         self.address = address
         self.in_flight = 0
         self.requests = 0
-        self.answers = 0
+        self.is_busy = False
         self.limit = Limit(most)
         self.latencies = Latencies()
         self.chunks = ChunkSize(self.latencies)
@@ -108,9 +112,10 @@ class Server:
         self.down_since = None
         self.failed_trial = float("-inf")
 
-    def failed(self, now: float, error: str) -> None:
-        """It did not answer: refused, dropped, out of time, or broken."""
+    def failed(self, now: float, error: str, *, is_busy: bool = False) -> None:
+        """It did not answer: refused, dropped, out of time, broken, or busy with others."""
         self._failures += 1
+        self.is_busy = is_busy
         self.last_error = error
         if self.down_since is None and self._failures >= _FAILURES_TO_OPEN:
             self.down_since = now
@@ -121,7 +126,7 @@ class Server:
         elif self._trial_began is not None:
             self.failed_trial = self._trial_began
             self._pause = min(self._pause * 2, _LONGEST_PAUSE_S)
-            self._retry_at = now + self._pause
+            self._retry_at = now + (random.uniform(0.5, 1.0) * _BUSY_PAUSE_S if is_busy else self._pause)  # noqa: S311
             self._trial_began = None
 
     def abandoned(self) -> None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from job import AIOHTTP, BATCH, OPENAI, REQUESTS, SINGLE, Job, is_installed
 from processes import BenchmarkError, Client, Stub, StubOptions
@@ -90,7 +90,12 @@ class Bench:
         sys.stderr.flush()
 
     def measure(
-        self, regime: str, entries: Sequence[Entry], *, seconds: float = 300, side_by_side: bool = False
+        self,
+        regime: str,
+        entries: Sequence[Entry],
+        *,
+        seconds: float = 300,
+        together: Literal["", "entries", "runs"] = "",
     ) -> Measured:
         """Run all entries, one after the other, as often as is asked for.
 
@@ -98,20 +103,22 @@ class Bench:
             regime: For what is said meanwhile.
             entries: With names of their own.
             seconds: Most that one run may take.
-            side_by_side: All runs of all entries at once, each with a server of its own, on whatever CPU is free: for
-                what mostly waits.
+            together: `entries`: all entries at once, each with a server of its own, on whatever CPU is free, for what
+                mostly waits; `runs`: all their runs too.
         """
         measured = Measured()
         for entry in entries:
             if not is_installed(entry.job.contender):
                 measured.missing[entry.name] = "not installed"
-        for repeat in range(1 if side_by_side else self.repeats):
+        for repeat in range(1 if together == "runs" else self.repeats):
             ready = [entry for entry in entries if entry.name not in measured.missing]
-            for group in [ready * self.repeats] if side_by_side else [[entry] for entry in ready]:
-                names = ", ".join(dict.fromkeys(entry.name for entry in group))
-                runs = f"all {self.repeats} runs at once" if side_by_side else f"run {repeat + 1} of {self.repeats}"
+            if together == "runs":
+                ready *= self.repeats
+            for group in [ready] if together else [[entry] for entry in ready]:
+                names = "; ".join(dict.fromkeys(entry.name for entry in group))
+                runs = f"all {self.repeats} runs" if together == "runs" else f"run {repeat + 1} of {self.repeats}"
                 self.say(f"{regime}: {names}: {runs}")
-                self._run(regime, group, seconds, measured, pinned=not side_by_side)
+                self._run(regime, group, seconds, measured, pinned=not together)
         return measured
 
     def _run(self, regime: str, group: Sequence[Entry], seconds: float, measured: Measured, *, pinned: bool) -> None:

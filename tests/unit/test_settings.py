@@ -30,7 +30,13 @@ VALUES = {
     "max_retries": ("0", 0, 0),
     "outage_grace": ("0", 0, 0.0),
     "batch_size": ("4", 4, 4),
+    "max_in_flight": ("6", 6, 6),
     "max_connections": ("9", 9, 9),
+    "batch_endpoint": ("off", False, "off"),
+    "linger": ("0", 0, 0.0),
+    "hedging": ("off", False, "off"),
+    "shared_limit": ("a/limit", "a/limit", "a/limit"),
+    "cache": ("memory", "memory", "memory"),
     "fallback": ("0.25", 0.25, 0.25),
     "fallback_metric": ("char_ratio", "char_ratio", "char_ratio"),
     "on_unavailable": ("raise", "raise", "raise"),
@@ -55,7 +61,13 @@ OTHER = {  # a second value, to see which of two layers won
     "max_retries": 5,
     "outage_grace": 1.0,
     "batch_size": 5,
+    "max_in_flight": 7,
     "max_connections": 10,
+    "batch_endpoint": "auto",
+    "linger": 0.5,
+    "hedging": "on",
+    "shared_limit": "b/limit",
+    "cache": "c.sqlite",
     "fallback": "zero",
     "fallback_metric": "word_ratio",
     "on_unavailable": "fallback",
@@ -187,7 +199,19 @@ BAD = [
     ({"server_url": "${X}"}, "server_url"),
     ({"server_url": '["a:1"]'}, "server_url"),
     ({"model_name": ""}, "model_name"),
+    ({"max_in_flight": 0}, "max_in_flight=0"),
+    ({"linger": -1}, "linger=-1"),
+    ({"linger": 60}, "linger=60"),
+    ({"batch_endpoint": "maybe"}, "batch_endpoint='maybe'"),
+    ({"hedging": 2}, "hedging=2"),
+    ({"cache": 7}, "cache=7"),
 ]
+
+
+@pytest.mark.parametrize("name", ["cache", "shared_limit"])
+@pytest.mark.parametrize("value", ["off", False, "", "none", None])
+def test_what_keeps_a_file_can_be_switched_off(name, value):
+    assert getattr(JudgeSettings(**{name: value}), name) is None
 
 
 @pytest.mark.parametrize(("given", "named"), BAD, ids=[str(given) for given, _ in BAD])

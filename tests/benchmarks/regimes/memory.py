@@ -20,7 +20,7 @@ def run(bench: Bench) -> list[Table]:
     count = bench.count(100_000, 5_000)
     job = Job(BATCH, "", count, row_bytes=_ROW_BYTES, warmup=64)
     entries = [Entry(name, replace(job, contender=name), StubOptions()) for name in (AIOHTTP, SINGLE, BATCH)]
-    measured = bench.measure("memory", entries, side_by_side=True, seconds=600)
+    measured = bench.measure("memory", entries, together="runs", seconds=600)
 
     def cells(name: str) -> list[str]:
         return [

@@ -40,7 +40,7 @@ def run(bench: Bench) -> list[Table]:
     others.insert(1, Entry(_RETRYING, job, faulty))
     plain = bench.measure("mixed_faults (none)", [replace(entry, stub=server) for entry in ours])
     measured = bench.measure("mixed_faults", ours)
-    beside = bench.measure("mixed_faults", others, side_by_side=True)
+    beside = bench.measure("mixed_faults", others, together="entries")
     measured.runs |= beside.runs
     measured.missing |= beside.missing
 
@@ -65,7 +65,7 @@ def run(bench: Bench) -> list[Table]:
             f"ratio: wall time over the same contender's without faults, medians of {bench.repeats}.",
             "extra %: conversations sent beyond one for each sample; lost %: samples without the judge's score.",
             f"{OPENAI} and `{_RETRYING}` (urllib3's Retry) retry {job.retries} times; {REQUESTS} and {AIOHTTP} do not.",
-            "All but ours ran side by side, as they mostly wait: exact to a few seconds.",
+            "All but ours ran side by side, as they mostly wait: exact to two or three seconds.",
         ],
         [
             target

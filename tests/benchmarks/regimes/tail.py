@@ -27,7 +27,7 @@ def run(bench: Bench) -> list[Table]:
     if plain is None:
         plain = bench.measure("tail (no hangs)", [replace(entry, stub=server) for entry in ours])
     measured = bench.measure("tail", ours)
-    others = bench.measure("tail", [entry for entry in entries if entry.name not in _OURS], side_by_side=True)
+    others = bench.measure("tail", [entry for entry in entries if entry.name not in _OURS], together="runs")
     measured.runs |= others.runs
     measured.missing |= others.missing
 

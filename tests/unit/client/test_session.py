@@ -5,7 +5,9 @@ import threading
 import time
 
 import pytest
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from llm_judge_remote.client.guard import Attempt
 from llm_judge_remote.client.session import Session
 from llm_judge_remote.errors import AttemptTimeoutError, ConnectionDroppedError, ServerUnavailableError
 
@@ -233,6 +235,47 @@ def test_the_environment_s_proxy_counts_only_when_asked_for(serve, connect, monk
     assert (len(server.seen), len(proxy.seen)) == (1, 0)
     connect(server.url, trust_env=True).request("GET", "/through", timeout=10)
     assert (len(server.seen), len(proxy.seen)) == (1, 1)
+
+
+def test_over_tls_too_a_connection_is_opened_once_and_kept(serve, connect, monkeypatch):
+    def without_encryption(connection):
+        HTTPConnection.connect(connection)
+        connection.is_verified = True
+
+    monkeypatch.setattr(HTTPSConnection, "connect", without_encryption)
+    server = serve(ok)
+    session = connect(server.url.replace("http:", "https:"))
+    for _ in range(5):
+        assert session.request("POST", "/x", b"{}", timeout=10).status == 200
+    assert server.connections == 1
+
+
+def test_over_tls_too_it_is_told_before_the_wait_for_a_connection(connect):
+    told = threading.Event()
+
+    def shake_no_hands(listener):
+        connection, _ = listener.accept()
+        with connection:
+            told.wait(10)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=shake_no_hands, args=(listener,))
+        thread.start()
+        session = connect(f"https://127.0.0.1:{listener.getsockname()[1]}", connect_timeout=30)
+        with pytest.raises((ServerUnavailableError, ConnectionDroppedError)):
+            session.request("POST", "/x", b"{}", timeout=30, attempt=Attempt(told.set))
+        assert told.is_set()
+        thread.join()
+
+
+def test_nothing_is_sent_after_the_close(serve, connect):
+    server = serve(ok)
+    session = connect(server.url)
+    session.request("POST", "/x", b"{}", timeout=10)
+    session.close()
+    with pytest.raises(ServerUnavailableError, match="closed"):
+        session.request("POST", "/x", b"{}", timeout=10)
+    assert len(server.seen) == 1
 
 
 def test_closing_ends_what_is_under_way(serve, connect):
