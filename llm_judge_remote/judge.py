@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import os
 import time
 import weakref
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
-from llm_judge_remote.client.cache import ReplyCache, remembering
-from llm_judge_remote.client.channel import Channel
+from llm_judge_remote.call import Call, Plan, Row
 from llm_judge_remote.client.runtime import Runtime
 from llm_judge_remote.client.stats import DispatchStats
-from llm_judge_remote.client.submission import Job, Submission, Task
-from llm_judge_remote.conclusion import conclude
-from llm_judge_remote.errors import ConfigError, DeadlineExceededError, JudgingFailedError
-from llm_judge_remote.examination import Ruling, examine, request_for
+from llm_judge_remote.client.submission import Task
+from llm_judge_remote.errors import ConfigError, JudgingFailedError
+from llm_judge_remote.examination import Ruling, request_for
 from llm_judge_remote.judgement import Judgement, Outcome
 from llm_judge_remote.layers import settings_for_row
 from llm_judge_remote.prompts.library import TemplateLibrary
-from llm_judge_remote.prompts.template import PromptTemplate
 from llm_judge_remote.sample import Sample
 from llm_judge_remote.scoring.fallback import check_fallback
 from llm_judge_remote.scoring.lexical import PLACEHOLDERS
-from llm_judge_remote.scoring.standby import Standby
 from llm_judge_remote.settings import JudgeSettings
 
 __all__ = ["Judge"]
@@ -84,7 +78,7 @@ class Judge:
     async def score_async(self, samples: Sequence[Sample], settings: JudgeSettings | None = None) -> list[Judgement]:
         """`score` for callers on an event loop; cancelling it gives up what is under way."""
         call = self._begin(samples, settings or self.settings)
-        wakeups = call.process.runtime.dispatcher.wakeups
+        wakeups = call.dispatcher.wakeups
         off_loop = len(samples) > _FEW
         try:
             await call.submission.wait_async(call.time_to_standby(), wakeups)
@@ -115,39 +109,39 @@ class Judge:
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.settings,)
 
-    def _begin(self, samples: Sequence[Sample], settings: JudgeSettings) -> _Call:
+    def _begin(self, samples: Sequence[Sample], settings: JudgeSettings) -> Call:
         process = self._process()
         plan = self._plan(settings, process)  # nobody could run with settings that raise here
-        call = _Call(list(samples), settings, process)
+        call = Call(list(samples), settings, process.runtime.dispatcher)
         tasks: list[Task[Ruling]] = []
         for sample in call.samples:
-            row = self._row(sample, call, plan)
+            row = self._row(sample, call, plan, process)
             call.rows.append(row)
             if row.plan is not None:
                 tasks.extend(row.plan.task(sample, reference) for reference in sample.references)
         linger = settings.linger if len(tasks) == 1 else 0.0
-        call.submission = process.runtime.dispatcher.submit(tasks, settings.batch_size, began=call.began, linger=linger)
+        call.submission = call.dispatcher.submit(tasks, settings.batch_size, began=call.began, linger=linger)
         return call
 
-    def _row(self, sample: Sample, call: _Call, plan: _Plan) -> _Row:
+    def _row(self, sample: Sample, call: Call, plan: Plan, process: _Process) -> Row:
         """How a sample is judged, or why it is not."""
         if sample.defect:
-            return _Row(call.settings, done=Judgement(0.0, Outcome.FAILED, f"the row cannot be read: {sample.defect}"))
+            return Row(call.settings, done=Judgement(0.0, Outcome.FAILED, f"the row cannot be read: {sample.defect}"))
         if not sample.candidate.strip():
-            return _Row(call.settings, done=Judgement(0.0, Outcome.EMPTY_CANDIDATE, "the candidate is empty"))
+            return Row(call.settings, done=Judgement(0.0, Outcome.EMPTY_CANDIDATE, "the candidate is empty"))
         if not sample.references:
-            return _Row(call.settings, done=Judgement(0.0, Outcome.NO_REFERENCE, "the row has no reference"))
+            return Row(call.settings, done=Judgement(0.0, Outcome.NO_REFERENCE, "the row has no reference"))
         if sample.overrides:
             try:
-                plan = self._plan(self._settings_of(sample, call.settings), call.process)
+                plan = self._plan(self._settings_of(sample, call.settings), process)
             except ConfigError as error:
-                return _Row(call.settings, error=error)
+                return Row(call.settings, error=error)
         if not plan.settings.server_url:
             msg = "server_url is not set: give the judge's address, http://HOST:PORT, or set LLM_JUDGE_SERVER_URL"
             if call.settings.server_url:
-                return _Row(call.settings, error=ConfigError(msg))
+                return Row(call.settings, error=ConfigError(msg))
             raise ConfigError(msg)
-        return _Row(plan.settings, plan)
+        return Row(plan.settings, plan)
 
     def _settings_of(self, sample: Sample, settings: JudgeSettings) -> JudgeSettings:
         key = (settings, repr(sorted(sample.overrides.items())))
@@ -158,7 +152,7 @@ class Judge:
             made = self._row_settings[key] = settings_for_row(settings, sample.overrides)
         return made
 
-    def _plan(self, settings: JudgeSettings, process: _Process) -> _Plan:
+    def _plan(self, settings: JudgeSettings, process: _Process) -> Plan:
         """What rows with these settings share; they are told apart by identity, which is quicker than by value."""
         plan = process.plans.get(id(settings))
         if plan is None:
@@ -168,12 +162,12 @@ class Judge:
             cache = process.runtime.cache(settings)
             if len(process.plans) >= _MOST_PLANS:
                 process.plans.clear()
-            plan = process.plans[id(settings)] = _Plan(
+            plan = process.plans[id(settings)] = Plan(
                 settings, template, channel, cache, request_for((), settings, template).sampling
             )
         return plan
 
-    def _end(self, call: _Call) -> list[Judgement]:
+    def _end(self, call: Call) -> list[Judgement]:
         judgements = call.judgements()
         unjudged = [judgement for judgement in judgements if judgement.outcome in (Outcome.FALLBACK, Outcome.FAILED)]
         if unjudged:
@@ -181,7 +175,7 @@ class Judge:
             stopped = call.settings.on_unavailable == "raise" and call.met_unavailable_server
             if call.settings.fallback == "raise" or stopped:
                 raise JudgingFailedError(summary, judgements=judgements)
-            if not call.process.is_closed and self._said.now():
+            if not call.dispatcher.is_closed and self._said.now():
                 log.warning("%s (fallback=%s)", summary, call.settings.fallback)
         return judgements
 
@@ -204,120 +198,11 @@ class _Process:
 
     def __init__(self) -> None:
         self.runtime = Runtime()
-        self.plans: dict[int, _Plan] = {}
-        self.is_closed = False
+        self.plans: dict[int, Plan] = {}
 
     def close_in(self, pid: int) -> None:
         if os.getpid() == pid:  # in a fork's child the locks may be held by threads that it does not have
-            self.is_closed = True
             self.runtime.close()
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """How rows with the same settings are judged."""
-
-    settings: JudgeSettings
-    template: PromptTemplate
-    channel: Channel
-    cache: ReplyCache | None
-    kind: Hashable
-
-    def task(self, sample: Sample, reference: str) -> Task[Ruling]:
-        start = functools.partial(self._job, sample, reference)
-        return Task(start, self.channel, self.kind, (self.kind, self.template.name, sample.problem, reference))
-
-    def _job(self, sample: Sample, reference: str) -> Job[Ruling]:
-        job = examine(sample, reference, self.settings, self.template)
-        if self.cache is None:
-            return job
-        return remembering(job, self.cache, self.settings.server_url, lambda ruling: ruling.score is not None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One sample of a call: concluded already, impossible, or to be judged by a plan."""
-
-    settings: JudgeSettings
-    plan: _Plan | None = None
-    done: Judgement | None = None
-    error: ConfigError | None = None
-
-
-class _Call:
-    """One call of `score`."""
-
-    submission: Submission[Ruling]
-
-    def __init__(self, samples: Sequence[Sample], settings: JudgeSettings, process: _Process) -> None:
-        self.samples = samples
-        self.settings = settings
-        self.process = process
-        self.began = time.monotonic()
-        self.until = None if settings.deadline is None else self.began + settings.deadline
-        self.rows: list[_Row] = []
-        self.met_unavailable_server = False
-        self._standby = Standby()
-
-    @property
-    def is_running(self) -> bool:
-        """Whether jobs are under way; asked before it is cancelled."""
-        return not self.submission.is_over
-
-    def time_left(self) -> float | None:
-        """Seconds until the deadline, or None."""
-        return None if self.until is None else max(self.until - time.monotonic(), 0.0)
-
-    def time_to_standby(self) -> float | None:
-        """Seconds until it is time to make the fallback ready for the deadline, or None."""
-        if self.until is None:
-            return None
-        needed = self._standby.seconds(self._unfinished())
-        return max(self.until - needed - time.monotonic(), 0.0)
-
-    def make_standby(self) -> None:
-        """Make the fallback of what is still under way ready."""
-        self._standby.make(self._unfinished())
-
-    def cancel(self) -> None:
-        """Give up what has not ended, and keep what has."""
-        self.process.runtime.dispatcher.cancel(self.submission)
-
-    def judgements(self) -> list[Judgement]:
-        """What became of the rows."""
-        now = time.monotonic()
-        rulings = (self._ruling(index, now) for index in range(len(self.submission.results)))
-        found: list[Judgement] = []
-        for sample, row in zip(self.samples, self.rows, strict=True):
-            if row.done is not None:
-                found.append(row.done)
-                continue
-            if row.error is not None:
-                own = [Ruling(error=row.error, finished_at=self.began)]
-            else:
-                own = [next(rulings) for _ in sample.references]
-                self.met_unavailable_server |= any(ruling.is_unavailable for ruling in own)
-            found.append(conclude(sample, own, row.settings, self.began, self._standby.score))
-        return found
-
-    def _unfinished(self) -> list[tuple[JudgeSettings, str, list[str]]]:
-        """Settings, candidate and references of what is still under way."""
-        results = iter(self.submission.results)
-        return [
-            (row.settings, sample.candidate, [text for text in sample.references if next(results) is None])
-            for sample, row in zip(self.samples, self.rows, strict=True)
-            if row.plan is not None
-        ]
-
-    def _ruling(self, index: int, now: float) -> Ruling:
-        result = self.submission.results[index]
-        if isinstance(result, Ruling):
-            return result
-        if isinstance(result, Exception):
-            return Ruling(error=result, finished_at=now)
-        last = self.submission.last_errors.get(index)
-        before = f"; before that: {last}" if last is not None else ""
-        return Ruling(error=DeadlineExceededError(f"the call's deadline passed{before}"), finished_at=now)
 
 
 class _Rarely:

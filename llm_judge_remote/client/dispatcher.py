@@ -15,7 +15,8 @@ from llm_judge_remote.client.chat import ChatReply, ChatRequest
 from llm_judge_remote.client.exchange import NoBatchEndpointError
 from llm_judge_remote.client.guard import Attempt
 from llm_judge_remote.client.question import Load
-from llm_judge_remote.client.schedule import Outcome, Schedule
+from llm_judge_remote.client.schedule import Schedule
+from llm_judge_remote.client.settlement import Outcome
 from llm_judge_remote.client.stats import DispatchStats, ServerStats
 from llm_judge_remote.client.submission import Entry, Submission, Task
 from llm_judge_remote.client.wakeups import Wakeups
@@ -51,6 +52,11 @@ class Dispatcher:
         self._idle = 0
         self._watched_until = math.inf
         self._closed = False
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
 
     def submit(
         self, tasks: Sequence[Task[Result]], width: int, *, began: float, linger: float = 0.0

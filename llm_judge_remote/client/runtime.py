@@ -105,7 +105,8 @@ class Runtime:
         )
         shared = {}
         if settings.shared_limit:
-            shared = {address: self._shared_limit(address, settings) for address in settings.server_url}
+            path, most = settings.shared_limit, settings.max_in_flight
+            shared = {address: self._shared_limit(path, address, most) for address in settings.server_url}
         return Channel(
             Exchange(settings.server_url, connection),
             pool,
@@ -122,8 +123,8 @@ class Runtime:
         server.limit.allow(most)
         return server
 
-    def _shared_limit(self, address: str, settings: JudgeSettings) -> SharedLimit:
-        key = (settings.shared_limit, address)
-        if key not in self._shared_limits:
-            self._shared_limits[key] = SharedLimit(settings.shared_limit, address, settings.max_in_flight)
-        return self._shared_limits[key]
+    def _shared_limit(self, path: str, address: str, most: int) -> SharedLimit:
+        limit = self._shared_limits.get((path, address))
+        if limit is None:
+            limit = self._shared_limits[path, address] = SharedLimit(path, address, most)
+        return limit

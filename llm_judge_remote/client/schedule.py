@@ -1,4 +1,4 @@
-"""What goes next, and what becomes of it: every decision of the dispatcher, without threads, sockets or a clock.
+"""What goes next: the decisions of the dispatcher, without threads, sockets or a clock.
 
 The dispatcher holds its lock around each call. A job's way: `submit` lets it in; `next` gives it a place in a load;
 `asks` says what it wants to know; `settle` says what came of the load and hands back what to tell the jobs; `ended`
@@ -7,98 +7,74 @@ notes a result, or `follow` a further request.
 
 from __future__ import annotations
 
-import copy
-import heapq
-import itertools
 import math
-from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from typing import Any
 
+from llm_judge_remote.client.board import Board
 from llm_judge_remote.client.channel import Channel
-from llm_judge_remote.client.chat import ChatReply, ChatRequest, Passage
-from llm_judge_remote.client.exchange import NoBatchEndpointError
+from llm_judge_remote.client.chat import ChatRequest
 from llm_judge_remote.client.guard import Attempt
 from llm_judge_remote.client.question import Load, Question
-from llm_judge_remote.client.retry import Retries
+from llm_judge_remote.client.settlement import Delivery, Outcome, settle
 from llm_judge_remote.client.stats import Counters
+from llm_judge_remote.client.stragglers import ask_stragglers_again
 from llm_judge_remote.client.submission import Entry, Submission
-from llm_judge_remote.errors import (
-    AttemptTimeoutError,
-    JudgeError,
-    OverloadedError,
-    ServerError,
-    StatusError,
-)
 from llm_judge_remote.servers.server import Server
 
-__all__ = ["Delivery", "Outcome", "Schedule"]
-
-Outcome = Sequence[ChatReply | ServerError] | ServerError | NoBatchEndpointError
-Delivery = tuple[Entry, ChatReply | Exception]
+__all__ = ["Schedule"]
 
 _ALONE_EVERY = 16  # so that the spread of single latencies stays known while chunks are used
 _POLL_S = 0.004  # how often a limit is tried that other processes share
 _LOOK_S = 1.0
-_FEWEST_SIBLINGS = 20
-_CHUNK_PATIENCE = 3.0
-_MOST_REJECTIONS = 20  # of one request by busy servers, before they count as failures
-_LEAST_PATIENCE_S = 0.05  # below, it is this process or the network that is late
 
 
 class Schedule:
-    """The state of all jobs that have been let in."""
+    """Which load goes next, and to which server."""
 
     def __init__(self) -> None:
-        self.counters = Counters()
-        self._busy: OrderedDict[Channel, None] = OrderedDict()
-        self._delayed: list[tuple[float, int, Question]] = []
-        self._numbers = itertools.count()
-        self._loads: dict[Load, None] = {}
-        self._submissions: dict[Submission[Any], None] = {}
-        self._outside = 0
+        self._board = Board()
         self._look_at = math.inf
+
+    @property
+    def counters(self) -> Counters:
+        """What has happened so far."""
+        return self._board.counters
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits, now or later, and nothing is under way."""
-        return not (self._busy or self._delayed or self._loads)
+        return self._board.is_idle
 
     @property
     def waiting(self) -> int:
         """Conversations that wait."""
-        urgent = sum(len(questions) for channel in self._busy for questions in channel.urgent)
-        return self._outside + sum(channel.count for channel in self._busy) + urgent + len(self._delayed)
+        return self._board.waiting
 
     def submit(self, submission: Submission[Any]) -> None:
         """Let jobs in, as many as may be."""
         if submission.outside:
-            self._submissions[submission] = None
-        self._outside += len(submission.outside)
-        while self._admit(submission):
+            self._board.submissions[submission] = None
+        self._board.outside += len(submission.outside)
+        while self._board.admit(submission):
             pass
 
     def next(self, now: float) -> tuple[Load | None, float]:
         """The next load to send, or None and the time at which to ask again without anything having happened."""
-        while self._delayed and self._delayed[0][0] <= now:
-            question = heapq.heappop(self._delayed)[2]
-            question.is_delayed = False
-            for entry in question.entries:
-                entry.submission.paused -= 1
-            self._rush(question.channel, [question])
+        self._board.take_up(now)
         if now >= self._look_at:
-            self._look_at = self._ask_stragglers_again(now)
-        wake = min(self._delayed[0][0] if self._delayed else math.inf, self._look_at)
-        for channel in list(self._busy):
+            self._look_at = ask_stragglers_again(self._board, now)
+        wake = min(self._board.next_due(), self._look_at)
+        for channel in list(self._board.busy):
             load, at = self._load(channel, now)
             if not channel:
-                del self._busy[channel]
-                if not self._busy:
+                del self._board.busy[channel]
+                if not self._board.busy:
                     self._look_at = now  # what is under way is all there is: less patience with stragglers
             elif load is not None:
-                self._busy.move_to_end(channel)
+                self._board.busy.move_to_end(channel)
             if load is not None:
-                self._loads[load] = None
+                self._board.loads[load] = None
                 self._look_at = min(self._look_at, now + _LOOK_S)
                 return load, now
             wake = min(wake, at)
@@ -108,10 +84,10 @@ class Schedule:
         """Note what a load's jobs want to know, and whether anything of it has to be sent."""
         for entry, request, identity in requests:
             if not entry.submission.closed:
-                question = self._question(load.channel, entry, request, identity)
+                question = self._board.question(load.channel, entry, request, identity)
                 if question is not None:
                     load.questions.append(question)
-        self._release(load, load.taken - len(load.questions))
+        self._board.release(load, load.taken - len(load.questions))
         if not load.questions:
             self.abandon(load)
         return bool(load.questions)
@@ -120,43 +96,24 @@ class Schedule:
         """The load leaves."""
         load.sent_at = now
         load.is_hedge = all(question.loads for question in load.questions)
-        self.counters.requests += 1
-        self.counters.chunks += len(load.questions) > 1
-        self.counters.sent += len(load.questions)
+        self._board.counters.requests += 1
+        self._board.counters.chunks += len(load.questions) > 1
+        self._board.counters.sent += len(load.questions)
         load.channel.hedge_budget.sent(len(load.questions))
         for question in load.questions:
             question.loads.append(load)
             question.attempts += 1
             if question.attempts == 1:
                 question.queued_s = now - question.entries[0].submission.began
-                self.counters.queued.add(question.queued_s)
+                self._board.counters.queued.add(question.queued_s)
 
     def settle(self, load: Load, outcome: Outcome, now: float) -> list[Delivery]:
         """Note what came of a load; what to tell which jobs."""
-        self._forget(load)
-        for question in load.questions:
-            if load in question.loads:
-                question.loads.remove(load)
-        if load.server is None:  # there was nobody to send it to
-            error = load.error or JudgeError("nobody was asked")
-            return [told for question in load.questions for told in self._fail(question, error)]
-        if load.attempt.aborted:
-            load.server.abandoned()
-            return []
-        if isinstance(outcome, NoBatchEndpointError):
-            load.server.has_batch_endpoint = False
-            load.server.succeeded()
-            for question in load.questions:
-                question.attempts -= 1
-                self._rush(load.channel, [question])
-            return []
-        if isinstance(outcome, ServerError):
-            return self._settle_failure(load, load.server, outcome, now)
-        return self._settle_answer(load, load.server, outcome, now)
+        return settle(self._board, load, outcome, now)
 
     def abandon(self, load: Load) -> None:
         """The load is not sent, or nobody waits for what comes of it."""
-        self._forget(load)
+        self._board.forget(load)
         if load.server is not None:
             load.server.abandoned()
 
@@ -170,17 +127,17 @@ class Schedule:
         if entry.submission.closed:
             return
         channel = entry.task.channel
-        question = self._question(channel, entry, request, identity)
+        question = self._board.question(channel, entry, request, identity)
         if question is not None:
-            self._rush(channel, [question])
+            self._board.rush(channel, [question])
 
     def ended(self, entry: Entry, result: Any) -> bool:
         """Note a job's result, and let the next one in; True if it was the submission's last."""
         last = entry.submission.end(entry, result)
         if last:
-            del self._submissions[entry.submission]
+            del self._board.submissions[entry.submission]
         else:
-            self._admit(entry.submission)
+            self._board.admit(entry.submission)
         return last
 
     def drop(self, submission: Submission[Any]) -> None:
@@ -189,61 +146,28 @@ class Schedule:
             submission.closed = True
             return
         submission.closed = True
-        self._submissions.pop(submission, None)
-        self._outside -= len(submission.outside)
+        self._board.submissions.pop(submission, None)
+        self._board.outside -= len(submission.outside)
         submission.outside.clear()
-        self.counters.dropped += len(submission.active)
+        self._board.counters.dropped += len(submission.active)
         for entry in submission.active:
             question = entry.question
             if question is not None and not question.settled and not question.is_wanted:
-                self._close(question)
+                self._board.close(question)
         if any(entry.question is None for entry in submission.active):
-            for channel in list(self._busy):
+            for channel in list(self._board.busy):
                 channel.remove(lambda other: other is submission)
         submission.active.clear()
 
     def clear(self, error: Exception) -> list[Submission[Any]]:
         """End all that has not ended, with this error; the submissions that are over with it."""
-        unfinished = list(self._submissions)
+        unfinished = list(self._board.submissions)
         for submission in unfinished:
             for index, result in enumerate(submission.results):
                 if result is None:
                     submission.results[index] = error
             self.drop(submission)
         return unfinished
-
-    def _admit(self, submission: Submission[Any]) -> bool:
-        entry = submission.admit()
-        if entry is None:
-            return False
-        self._outside -= 1
-        entry.task.channel.add(entry)
-        self._busy[entry.task.channel] = None
-        return True
-
-    def _delay(self, question: Question, until: float) -> None:
-        heapq.heappush(self._delayed, (until, next(self._numbers), question))
-        question.is_delayed = True
-        for entry in question.entries:
-            entry.submission.paused += 1
-            self._admit(entry.submission)
-
-    def _rush(self, channel: Channel, questions: list[Question]) -> None:
-        channel.urgent.append(questions)
-        self._busy[channel] = None
-
-    def _question(self, channel: Channel, entry: Entry, request: ChatRequest, identity: Hashable) -> Question | None:
-        """What an entry asks; None when the same is being asked already, for another."""
-        known = channel.asked.get(identity)
-        if known is not None:
-            known.entries.append(entry)
-            entry.submission.paused += known.is_delayed
-            entry.question = known
-            self.counters.shared += 1
-            return None
-        question = Question(channel, request, identity, [entry])
-        channel.asked[identity] = entry.question = question
-        return question
 
     def _load(self, channel: Channel, now: float) -> tuple[Load | None, float]:
         """A load for one of the channel's servers, or None and when to look again."""
@@ -282,7 +206,7 @@ class Schedule:
         load.beside = server.in_flight
         server.in_flight += size
         server.requests += 1
-        self._release(load, size - len(load.questions) - len(load.entries))
+        self._board.release(load, size - len(load.questions) - len(load.entries))
         if server.down_since is not None:
             server.begin_trial(now)
         return load, now
@@ -304,12 +228,12 @@ class Schedule:
             return 1
         limit = min(server.limit.value, channel.pool.most)
         size = server.chunks.best(channel.pool.most, limit, server.requests)
-        if size == 1 or self.counters.requests % _ALONE_EVERY == 0:
+        if size == 1 or self._board.counters.requests % _ALONE_EVERY == 0:
             return 1
         if server.in_flight and channel.count < size and channel.first().submission.ready_at > now:
             return 0
         # An equal share for each request under way: so the last ones are small, and end together.
-        share = -(-(channel.count + self._outside) // (server.requests + 1))
+        share = -(-(channel.count + self._board.outside) // (server.requests + 1))
         return max(min(size, share), 1)
 
     def _give_up(self, channel: Channel, now: float) -> tuple[Load | None, float]:
@@ -332,179 +256,3 @@ class Schedule:
             error = channel.pool.unavailable()
             return Load(channel, Attempt(), None, entries, questions, error=error), now
         return None, min(channel.pool.next_trial(now), now + min(patience.values(), default=0.0))
-
-    def _ask_stragglers_again(self, now: float) -> float:
-        """Ask once more what takes far longer than its siblings did; when to look next."""
-        soonest = now + _LOOK_S if self._loads else math.inf
-        patience: dict[tuple[Server, int], float] = {}
-        for load in self._loads:
-            channel, server = load.channel, load.server
-            if server is None or not load.sent_at or load.was_hedged or not channel.hedge:
-                continue
-            key = (server, len(load.questions))
-            if key not in patience:
-                patience[key] = self._patience(server, len(load.questions), draining=not self._busy)
-            due = load.sent_at + patience[key]
-            if due > now:
-                soonest = min(soonest, due)
-                continue
-            late = [question for question in load.questions if not question.settled]
-            # A late chunk is charged as the one request that it is: its conversations wait for each other, not for long
-            # replies of their own.
-            if late and channel.hedge_budget.spend(1):
-                load.was_hedged = True
-                self.counters.hedged += len(late)
-                for question in late:
-                    question.hedges += 1
-                    self._rush(channel, [question])
-                if len(load.questions) > 1:
-                    server.chunks.ended(len(load.questions), 0.0, failed=True)
-        return soonest
-
-    @staticmethod
-    def _patience(server: Server, size: int, *, draining: bool) -> float:
-        """Seconds after which a request is a straggler: beyond what 99.5 % of its siblings took, and above the median.
-
-        When nothing waits any more, everybody waits for the stragglers and there is room for them: 90 % then. A chunk
-        is one when it takes three times as long as the longest of so many conversations by themselves.
-        """
-        latencies = server.latencies
-        if size > 1:
-            return max(_CHUNK_PATIENCE * latencies.longest_of(size), _LEAST_PATIENCE_S)
-        if len(latencies) < _FEWEST_SIBLINGS:
-            return math.inf
-        late = latencies.quantile(0.9 if draining else 0.995)
-        return max(late, 1.5 * latencies.quantile(0.5), _LEAST_PATIENCE_S)
-
-    def _settle_answer(
-        self, load: Load, server: Server, results: Sequence[ChatReply | ServerError], now: float
-    ) -> list[Delivery]:
-        server.succeeded()
-        server.limit.answered(len(results))
-        load.channel.retry_budget.succeeded(len(results))
-        if len(results) > 1:
-            server.took_chunk()
-        else:
-            server.latencies.add(now - load.sent_at)
-        told: list[Delivery] = []
-        for question, result in zip(load.questions, results, strict=True):
-            if question.settled:
-                continue
-            if isinstance(result, ChatReply):
-                self.counters.service.add(now - load.sent_at)
-                told += self._answer(question, result, load, now)
-            elif not question.loads:  # asked again by itself, whatever it travelled with
-                self._rush(load.channel, [question])
-        return told
-
-    def _settle_failure(self, load: Load, server: Server, error: ServerError, now: float) -> list[Delivery]:
-        questions = [question for question in load.questions if not question.settled]
-        self._blame(load, server, error, now)
-        refused = isinstance(error, StatusError) and error.status in (400, 413, 422)
-        if refused and len(load.questions) > 1:
-            server.refused_chunk()
-            self.counters.split += 1
-            middle = len(questions) // 2
-            for half in (questions[:middle], questions[middle:]):
-                if half:
-                    self._rush(load.channel, half)
-            return []
-        told: list[Delivery] = []
-        paid = False
-        for question in questions:
-            question.failed_at.append(server.address)
-            for entry in question.entries:
-                entry.submission.last_errors[entry.index] = error
-            if question.loads:
-                continue  # the other request for it may still be answered
-            wait = self._wait_before_retry(question, error, paid=paid)
-            paid = True  # a chunk that fails is one request that failed
-            if wait is None:
-                told += self._fail(question, error)
-            else:
-                self.counters.retried += 1
-                self._delay(question, now + wait)
-        return told
-
-    def _blame(self, load: Load, server: Server, error: ServerError, now: float) -> None:
-        """What a failed request says about its server."""
-        count = len(load.questions)
-        if isinstance(error, OverloadedError):
-            self.counters.rejected += count
-            server.limit.rejected(count, load.beside)
-            if not server.in_flight:  # else it keeps others
-                server.failed(now, str(error), is_busy=True)
-        elif error.answered:
-            server.succeeded()
-        else:
-            server.failed(now, str(error))
-            if isinstance(error, AttemptTimeoutError):
-                server.limit.timed_out(count)
-        if not server.has_batch_endpoint and not isinstance(error, (StatusError, AttemptTimeoutError)):
-            server.has_batch_endpoint = None  # it may have been restarted, with another version
-
-    @staticmethod
-    def _wait_before_retry(question: Question, error: ServerError, *, paid: bool) -> float | None:
-        if question.retries is None:
-            question.retries = Retries(question.channel.max_retries, question.channel.retry_budget)
-        is_busy = isinstance(error, OverloadedError)
-        question.rejections += is_busy
-        counts = not is_busy or question.rejections > _MOST_REJECTIONS
-        return question.retries.after(error, counts=counts, paid=paid)
-
-    def _answer(self, question: Question, reply: ChatReply, load: Load, now: float) -> list[Delivery]:
-        self._close(question)
-        self.counters.hedges_won += load.is_hedge
-        told: list[Delivery] = []
-        attempts = question.attempts
-        for entry in question.entries:
-            if entry.submission.closed:
-                continue
-            passage = Passage(
-                attempts=attempts,
-                queued_s=question.queued_s,
-                service_s=now - load.sent_at,
-                chunk=len(load.questions),
-                hedged=question.hedges > 0,
-                shared=not attempts,
-            )
-            attempts = 0  # counted once, for the first of those who share it
-            told.append((entry, reply.after(passage)))
-        return told
-
-    def _fail(self, question: Question, error: JudgeError) -> list[Delivery]:
-        self._close(question)
-        told: list[Delivery] = []
-        attempts = question.attempts
-        for entry in question.entries:
-            if not entry.submission.closed:
-                own = copy.copy(error)  # each job gets one of its own to raise and to keep
-                own.attempts = attempts
-                attempts = 0
-                told.append((entry, own))
-        return told
-
-    def _close(self, question: Question) -> None:
-        """The question is settled; what is still under way for it alone is given up."""
-        question.settled = True
-        question.channel.asked.pop(question.identity, None)
-        for load in question.loads:
-            if all(other.settled for other in load.questions):
-                load.attempt.abort()
-
-    def _release(self, load: Load, count: int) -> None:
-        """Give back room that a load does not need."""
-        if load.server is not None and count:
-            load.server.in_flight -= count
-            load.taken -= count
-            if load.shared:
-                load.shared -= count
-                load.channel.shared_limits[load.server.address].give_back(count)
-
-    def _forget(self, load: Load) -> None:
-        """The load is not under way any more."""
-        if load in self._loads:
-            del self._loads[load]
-            if load.server is not None:
-                self._release(load, load.taken)
-                load.server.requests -= 1

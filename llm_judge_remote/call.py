@@ -1,0 +1,131 @@
+"""One call of `score`: its rows, what they wait for, and what becomes of them."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from llm_judge_remote.client.cache import ReplyCache, remembering
+from llm_judge_remote.client.channel import Channel
+from llm_judge_remote.client.dispatcher import Dispatcher
+from llm_judge_remote.client.submission import Job, Submission, Task
+from llm_judge_remote.conclusion import conclude
+from llm_judge_remote.errors import ConfigError, DeadlineExceededError
+from llm_judge_remote.examination import Ruling, examine
+from llm_judge_remote.judgement import Judgement
+from llm_judge_remote.prompts.template import PromptTemplate
+from llm_judge_remote.sample import Sample
+from llm_judge_remote.scoring.standby import Standby
+from llm_judge_remote.settings import JudgeSettings
+
+__all__ = ["Call", "Plan", "Row"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How rows with the same settings are judged."""
+
+    settings: JudgeSettings
+    template: PromptTemplate
+    channel: Channel
+    cache: ReplyCache | None
+    kind: Hashable
+
+    def task(self, sample: Sample, reference: str) -> Task[Ruling]:
+        """The job of judging a sample against one of its references."""
+        start = functools.partial(self._job, sample, reference)
+        return Task(start, self.channel, self.kind, (self.kind, self.template.name, sample.problem, reference))
+
+    def _job(self, sample: Sample, reference: str) -> Job[Ruling]:
+        job = examine(sample, reference, self.settings, self.template)
+        if self.cache is None:
+            return job
+        return remembering(job, self.cache, self.settings.server_url, lambda ruling: ruling.score is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One sample of a call: concluded already, impossible, or to be judged by a plan."""
+
+    settings: JudgeSettings
+    plan: Plan | None = None
+    done: Judgement | None = None
+    error: ConfigError | None = None
+
+
+class Call:
+    """One call of `score`."""
+
+    submission: Submission[Ruling]
+
+    def __init__(self, samples: Sequence[Sample], settings: JudgeSettings, dispatcher: Dispatcher) -> None:
+        self.samples = samples
+        self.settings = settings
+        self.dispatcher = dispatcher
+        self.began = time.monotonic()
+        self.until = None if settings.deadline is None else self.began + settings.deadline
+        self.rows: list[Row] = []
+        self.met_unavailable_server = False
+        self._standby = Standby()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether jobs are under way; asked before it is cancelled."""
+        return not self.submission.is_over
+
+    def time_left(self) -> float | None:
+        """Seconds until the deadline, or None."""
+        return None if self.until is None else max(self.until - time.monotonic(), 0.0)
+
+    def time_to_standby(self) -> float | None:
+        """Seconds until it is time to make the fallback ready for the deadline, or None."""
+        if self.until is None:
+            return None
+        needed = self._standby.seconds(self._unfinished())
+        return max(self.until - needed - time.monotonic(), 0.0)
+
+    def make_standby(self) -> None:
+        """Make the fallback of what is still under way ready."""
+        self._standby.make(self._unfinished())
+
+    def cancel(self) -> None:
+        """Give up what has not ended, and keep what has."""
+        self.dispatcher.cancel(self.submission)
+
+    def judgements(self) -> list[Judgement]:
+        """What became of the rows."""
+        now = time.monotonic()
+        rulings = (self._ruling(index, now) for index in range(len(self.submission.results)))
+        found: list[Judgement] = []
+        for sample, row in zip(self.samples, self.rows, strict=True):
+            if row.done is not None:
+                found.append(row.done)
+                continue
+            if row.error is not None:
+                own = [Ruling(error=row.error, finished_at=self.began)]
+            else:
+                own = [next(rulings) for _ in sample.references]
+                self.met_unavailable_server |= any(ruling.is_unavailable for ruling in own)
+            found.append(conclude(sample, own, row.settings, self.began, self._standby.score))
+        return found
+
+    def _unfinished(self) -> list[tuple[JudgeSettings, str, list[str]]]:
+        """Settings, candidate and references of what is still under way."""
+        results = iter(self.submission.results)
+        return [
+            (row.settings, sample.candidate, [text for text in sample.references if next(results) is None])
+            for sample, row in zip(self.samples, self.rows, strict=True)
+            if row.plan is not None
+        ]
+
+    def _ruling(self, index: int, now: float) -> Ruling:
+        result = self.submission.results[index]
+        if isinstance(result, Ruling):
+            return result
+        if isinstance(result, Exception):
+            return Ruling(error=result, finished_at=now)
+        last = self.submission.last_errors.get(index)
+        before = f"; before that: {last}" if last is not None else ""
+        return Ruling(error=DeadlineExceededError(f"the call's deadline passed{before}"), finished_at=now)

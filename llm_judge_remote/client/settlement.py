@@ -1,0 +1,165 @@
+"""What becomes of a load: who is told what, who is asked again, and what it says about the server."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+from llm_judge_remote.client.board import Board
+from llm_judge_remote.client.chat import ChatReply, Passage
+from llm_judge_remote.client.exchange import NoBatchEndpointError
+from llm_judge_remote.client.question import Load, Question
+from llm_judge_remote.client.retry import Retries
+from llm_judge_remote.client.submission import Entry
+from llm_judge_remote.errors import (
+    AttemptTimeoutError,
+    JudgeError,
+    OverloadedError,
+    ServerError,
+    StatusError,
+)
+from llm_judge_remote.servers.server import Server
+
+__all__ = ["Delivery", "Outcome", "settle"]
+
+Outcome = Sequence[ChatReply | ServerError] | ServerError | NoBatchEndpointError
+Delivery = tuple[Entry, ChatReply | Exception]
+
+_MOST_REJECTIONS = 20  # of one request by busy servers, before they count as failures
+
+
+def settle(board: Board, load: Load, outcome: Outcome, now: float) -> list[Delivery]:
+    """Note what came of a load; what to tell which jobs."""
+    board.forget(load)
+    for question in load.questions:
+        if load in question.loads:
+            question.loads.remove(load)
+    if load.server is None:  # there was nobody to send it to
+        error = load.error or JudgeError("nobody was asked")
+        return [told for question in load.questions for told in _fail(board, question, error)]
+    if load.attempt.aborted:
+        load.server.abandoned()
+        return []
+    if isinstance(outcome, NoBatchEndpointError):
+        load.server.has_batch_endpoint = False
+        load.server.succeeded()
+        for question in load.questions:
+            question.attempts -= 1
+            board.rush(load.channel, [question])
+        return []
+    if isinstance(outcome, ServerError):
+        return _settle_failure(board, load, load.server, outcome, now)
+    return _settle_answer(board, load, load.server, outcome, now)
+
+
+def _settle_answer(
+    board: Board, load: Load, server: Server, results: Sequence[ChatReply | ServerError], now: float
+) -> list[Delivery]:
+    server.succeeded()
+    server.limit.answered(len(results))
+    load.channel.retry_budget.succeeded(len(results))
+    if len(results) > 1:
+        server.took_chunk()
+    else:
+        server.latencies.add(now - load.sent_at)
+    told: list[Delivery] = []
+    for question, result in zip(load.questions, results, strict=True):
+        if question.settled:
+            continue
+        if isinstance(result, ChatReply):
+            board.counters.service.add(now - load.sent_at)
+            told += _answer(board, question, result, load, now)
+        elif not question.loads:  # asked again by itself, whatever it travelled with
+            board.rush(load.channel, [question])
+    return told
+
+
+def _settle_failure(board: Board, load: Load, server: Server, error: ServerError, now: float) -> list[Delivery]:
+    questions = [question for question in load.questions if not question.settled]
+    _blame(board, load, server, error, now)
+    refused = isinstance(error, StatusError) and error.status in (400, 413, 422)
+    if refused and len(load.questions) > 1:
+        server.refused_chunk()
+        board.counters.split += 1
+        middle = len(questions) // 2
+        for half in (questions[:middle], questions[middle:]):
+            if half:
+                board.rush(load.channel, half)
+        return []
+    told: list[Delivery] = []
+    paid = False
+    for question in questions:
+        question.failed_at.append(server.address)
+        for entry in question.entries:
+            entry.submission.last_errors[entry.index] = error
+        if question.loads:
+            continue  # the other request for it may still be answered
+        wait = _wait_before_retry(question, error, paid=paid)
+        paid = True  # a chunk that fails is one request that failed
+        if wait is None:
+            told += _fail(board, question, error)
+        else:
+            board.counters.retried += 1
+            board.delay(question, now + wait)
+    return told
+
+
+def _blame(board: Board, load: Load, server: Server, error: ServerError, now: float) -> None:
+    """What a failed request says about its server."""
+    count = len(load.questions)
+    if isinstance(error, OverloadedError):
+        board.counters.rejected += count
+        server.limit.rejected(count, load.beside)
+        if not server.in_flight:  # else it keeps others
+            server.failed(now, str(error), is_busy=True)
+    elif error.answered:
+        server.succeeded()
+    else:
+        server.failed(now, str(error))
+        if isinstance(error, AttemptTimeoutError):
+            server.limit.timed_out(count)
+    if not server.has_batch_endpoint and not isinstance(error, (StatusError, AttemptTimeoutError)):
+        server.has_batch_endpoint = None  # it may have been restarted, with another version
+
+
+def _wait_before_retry(question: Question, error: ServerError, *, paid: bool) -> float | None:
+    if question.retries is None:
+        question.retries = Retries(question.channel.max_retries, question.channel.retry_budget)
+    is_busy = isinstance(error, OverloadedError)
+    question.rejections += is_busy
+    counts = not is_busy or question.rejections > _MOST_REJECTIONS
+    return question.retries.after(error, counts=counts, paid=paid)
+
+
+def _answer(board: Board, question: Question, reply: ChatReply, load: Load, now: float) -> list[Delivery]:
+    board.close(question)
+    board.counters.hedges_won += load.is_hedge
+    told: list[Delivery] = []
+    attempts = question.attempts
+    for entry in question.entries:
+        if entry.submission.closed:
+            continue
+        passage = Passage(
+            attempts=attempts,
+            queued_s=question.queued_s,
+            service_s=now - load.sent_at,
+            chunk=len(load.questions),
+            hedged=question.hedges > 0,
+            shared=not attempts,
+        )
+        attempts = 0  # counted once, for the first of those who share it
+        told.append((entry, reply.after(passage)))
+    return told
+
+
+def _fail(board: Board, question: Question, error: JudgeError) -> list[Delivery]:
+    board.close(question)
+    told: list[Delivery] = []
+    attempts = question.attempts
+    for entry in question.entries:
+        if not entry.submission.closed:
+            own = copy.copy(error)  # each job gets one of its own to raise and to keep
+            own.attempts = attempts
+            attempts = 0
+            told.append((entry, own))
+    return told
