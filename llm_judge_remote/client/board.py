@@ -51,6 +51,8 @@ class Board:
 
     def admit(self, submission: Submission[Any]) -> bool:
         """Let a submission's next job in; False when it has no place or no further one."""
+        while submission.returning and submission.has_place:
+            self._resume(submission.returning.popleft())
         entry = submission.admit()
         if entry is None:
             return False
@@ -64,8 +66,9 @@ class Board:
         known = channel.asked.get(identity)
         if known is not None:
             known.entries.append(entry)
-            entry.submission.paused += known.is_delayed
             entry.question = known
+            if known.is_delayed:
+                self._pause(entry)
             self.counters.shared += 1
             return None
         question = Question(channel, request, identity, [entry])
@@ -75,14 +78,19 @@ class Board:
     def rush(self, channel: Channel, questions: list[Question]) -> None:
         """These go next, in one request."""
         channel.urgent.append(questions)
+        for question in questions:
+            question.is_rushed = True
         self.busy[channel] = None
 
     def delay(self, question: Question, until: float) -> None:
         """Put a question aside until its next attempt is due; its place goes to another job meanwhile."""
-        heapq.heappush(self._delayed, (until, next(self._numbers), question))
+        if question.is_delayed:
+            return
         question.is_delayed = True
+        heapq.heappush(self._delayed, (until, next(self._numbers), question))
         for entry in question.entries:
-            entry.submission.paused += 1
+            self._pause(entry)
+        for entry in question.entries:
             self.admit(entry.submission)
 
     def next_due(self) -> float:
@@ -90,17 +98,42 @@ class Board:
         return self._delayed[0][0] if self._delayed else math.inf
 
     def take_up(self, now: float) -> None:
-        """Let the delayed questions that are due go next."""
+        """Let the delayed questions that are due go next, as far as their submissions have places."""
         while self._delayed and self._delayed[0][0] <= now:
             question = heapq.heappop(self._delayed)[2]
-            question.is_delayed = False
-            for entry in question.entries:
+            owner = next((entry.submission for entry in question.entries if not entry.submission.closed), None)
+            if question.settled or owner is None:
+                continue
+            if owner.has_place:
+                self._resume(question)
+            else:
+                owner.returning.append(question)
+
+    def delayed(self, channel: Channel) -> list[Question]:
+        """The channel's questions that wait until their next attempt is due."""
+        return [each for _, _, each in self._delayed if each.channel is channel and not each.settled]
+
+    def _pause(self, entry: Entry) -> None:
+        if not entry.is_paused:
+            entry.is_paused = True
+            entry.submission.paused += 1
+
+    def _unpause(self, question: Question) -> None:
+        question.is_delayed = False
+        for entry in question.entries:
+            if entry.is_paused:
+                entry.is_paused = False
                 entry.submission.paused -= 1
+
+    def _resume(self, question: Question) -> None:
+        if not question.settled:
+            self._unpause(question)
             self.rush(question.channel, [question])
 
     def close(self, question: Question) -> None:
         """The question is settled; what is still under way for it alone is given up."""
         question.settled = True
+        self._unpause(question)
         question.channel.asked.pop(question.identity, None)
         for load in question.loads:
             if all(other.settled for other in load.questions):
@@ -122,3 +155,5 @@ class Board:
             if load.server is not None:
                 self.release(load, load.taken)
                 load.server.requests -= 1
+                if load.is_chunk:
+                    load.server.chunk_is_back()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
 from llm_judge_remote.client.exchange import Exchange
@@ -82,8 +82,7 @@ class Channel:
         self.hedge_budget = HedgeBudget()
         self.asked: dict[Hashable, Question] = {}
         self.urgent: deque[list[Question]] = deque()
-        self._lines: OrderedDict[Hashable, OrderedDict[Hashable, deque[Entry]]] = OrderedDict()
-        self._turns = 0
+        self._lines: OrderedDict[Hashable, _Line] = OrderedDict()
         self.count = 0
 
     def __bool__(self) -> bool:
@@ -92,58 +91,83 @@ class Channel:
 
     def add(self, entry: Entry) -> None:
         """Put an entry in line."""
-        task = entry.task
-        line = self._lines.get(task.kind)
+        line = self._lines.get(entry.task.kind)
         if line is None:
-            line = self._lines[task.kind] = OrderedDict()
-        group = line.get(task.group)
-        if group is None:
-            group = line[task.group] = deque()
-        group.append(entry)
+            line = self._lines[entry.task.kind] = _Line()
+        line.add(entry)
+        entry.is_in_line = True
         self.count += 1
+
+    def disown(self, entry: Entry) -> None:
+        """Nobody wants what an entry in line brings; it is passed over in its turn."""
+        entry.is_in_line = False
+        self.count -= 1
 
     def first(self) -> Entry:
         """The entry that goes next; there must be one."""
-        return next(iter(next(iter(self._lines.values())).values()))[0]
+        while True:
+            kind, line = next(iter(self._lines.items()))
+            entry = line.first()
+            if entry is not None:
+                return entry
+            del self._lines[kind]
 
     def take(self, most: int) -> list[Entry]:
-        """Up to `most` entries that may travel in one chunk, in order."""
-        kind, line = next(iter(self._lines.items()))
-        taken: list[Entry] = []
-        while line and len(taken) < most:
-            key, group = next(iter(line.items()))
-            while group and len(taken) < most and self._turns < _TURNS:
-                taken.append(group.popleft())
-                self._turns += 1
-            if not group:
-                del line[key]
-                self._turns = 0
-            elif self._turns >= _TURNS:
-                line.move_to_end(key)
-                self._turns = 0
-        if not line:
-            del self._lines[kind]
-        elif len(self._lines) > 1:
-            self._lines.move_to_end(kind)
+        """Up to `most` entries that may travel in one chunk, in order; there must be one."""
+        kind = self.first().task.kind
+        taken = self._lines[kind].take(most)
+        for entry in taken:
+            entry.is_in_line = False
         self.count -= len(taken)
+        if self._lines[kind].first() is None:
+            del self._lines[kind]
+        else:
+            self._lines.move_to_end(kind)
         return taken
 
     def remove(self, unwanted: Callable[[Submission[Any]], bool]) -> list[Entry]:
         """Take the entries of some submissions out of the line."""
-        removed: list[Entry] = []
-        for kind, line in list(self._lines.items()):
-            for key, group in list(line.items()):
-                kept = deque(entry for entry in group if not unwanted(entry.submission))
-                if len(kept) < len(group):
-                    removed.extend(entry for entry in group if unwanted(entry.submission))
-                    line[key] = kept
-                if not kept:
-                    del line[key]
-            if not line:
-                del self._lines[kind]
-        self.count -= len(removed)
+        removed = [entry for line in self._lines.values() for entry in line.entries() if unwanted(entry.submission)]
+        for entry in removed:
+            self.disown(entry)
         return removed
 
-    def addresses(self) -> Sequence[str]:
-        """The servers' addresses."""
-        return [server.address for server in self.pool.servers]
+
+class _Line:
+    """Entries that may travel in one chunk, group by group."""
+
+    def __init__(self) -> None:
+        self._groups: OrderedDict[Hashable, deque[Entry]] = OrderedDict()
+        self._turns = 0
+
+    def add(self, entry: Entry) -> None:
+        group = self._groups.get(entry.task.group)
+        if group is None:
+            group = self._groups[entry.task.group] = deque()
+        group.append(entry)
+
+    def first(self) -> Entry | None:
+        """The entry that goes next; forgets those that left the line."""
+        while self._groups:
+            key, group = next(iter(self._groups.items()))
+            while group and not group[0].is_in_line:
+                group.popleft()
+            if group and self._turns < _TURNS:
+                return group[0]
+            self._turns = 0
+            if group:
+                self._groups.move_to_end(key)
+            else:
+                del self._groups[key]
+        return None
+
+    def take(self, most: int) -> list[Entry]:
+        taken: list[Entry] = []
+        while len(taken) < most and (entry := self.first()) is not None:
+            self._groups[entry.task.group].popleft()
+            self._turns += 1
+            taken.append(entry)
+        return taken
+
+    def entries(self) -> list[Entry]:
+        return [entry for group in self._groups.values() for entry in group if entry.is_in_line]

@@ -71,17 +71,14 @@ class Dispatcher:
 
         Returns:
             Their results to be, in order.
-
-        Raises:
-            RuntimeError: The dispatcher was closed.
         """
         submission = Submission(tasks, width, began, ready_at=began + linger if linger else 0.0)
         with self._condition:
-            if self._closed:
-                msg = "the judge was closed"
-                raise RuntimeError(msg)
             self._schedule.submit(submission)
-            if not self._preparing:
+            if self._closed:
+                self._schedule.clear(_closed())
+                submission.wake()
+            elif tasks and not self._preparing:
                 self._call_thread()
         return submission
 
@@ -106,7 +103,7 @@ class Dispatcher:
         """End all jobs with an error; what is under way ends when its connection is closed."""
         with self._condition:
             self._closed = True
-            unfinished = self._schedule.clear(ServerUnavailableError("the judge was closed", sent=False))
+            unfinished = self._schedule.clear(_closed())
             self._condition.notify_all()
         for submission in unfinished:
             submission.wake()
@@ -114,21 +111,27 @@ class Dispatcher:
     # A thread's life. The condition's lock guards the schedule; it is never held while jobs run or sockets wait.
 
     def _work(self) -> None:
-        while True:
-            load = self._next()
-            if load is None:
-                return
-            try:
-                self._carry(load)
-            except Exception as error:
-                log.exception("a bug in the dispatcher")
-                self._break_off(load, error)
-            finally:
-                load.attempt.waiting()  # if it came to nothing before it had to wait
+        while self._carry_next():
+            pass
+
+    def _carry_next(self) -> bool:
+        """Carry a load; False when the thread is to end. It holds on to nothing of it afterwards."""
+        load = self._next()
+        if load is None:
+            return False
+        try:
+            self._carry(load)
+        except Exception as error:
+            log.exception("a bug in the dispatcher")
+            self._break_off(load, error)
+        finally:
+            load.attempt.waiting()  # if it came to nothing before it had to wait
+        return True
 
     def _next(self) -> Load | None:
         """The next load for a thread that has none; None when the thread is to end."""
         with self._condition:
+            expired = False
             while not self._closed:
                 now = time.monotonic()
                 wake = math.inf
@@ -136,8 +139,10 @@ class Dispatcher:
                     wake = self._prepare(now)
                 if self._ready:
                     return self._ready.popleft()
-                if not self._wait_for_work(now, wake):
+                # Looked once more after its time was up: a call may have come to nothing because it was for this one.
+                if expired and wake >= self._watched_until:
                     break
+                expired = not self._wait_for_work(now, wake)
             self._threads -= 1
             return None
 
@@ -194,7 +199,7 @@ class Dispatcher:
         with self._condition:
             worth_sending = self._schedule.asks(load, asked)
             over = self._note([step for step in steps if step.request is None])
-            if worth_sending:
+            if worth_sending and load.server is not None:
                 self._schedule.sent(load, time.monotonic())
         _wake(over)
         if not worth_sending:
@@ -212,7 +217,7 @@ class Dispatcher:
         """Nobody may wait for ever for what a bug of ours has stopped."""
         entries = [*load.entries, *(entry for question in load.questions for entry in question.entries)]
         with self._condition:
-            self._schedule.abandon(load)
+            self._schedule.break_off(load)
             over = self._note([_Step(entry, result=error) for entry in entries])
         _wake(over)
 
@@ -261,6 +266,10 @@ def _send(load: Load) -> Outcome:
     except Exception as error:
         log.exception("a request could not be made")
         return InvalidReplyError(f"{type(error).__name__}: {error}", server=load.server.address)
+
+
+def _closed() -> ServerUnavailableError:
+    return ServerUnavailableError("the judge was closed", sent=False)
 
 
 def _wake(submissions: Sequence[Submission[Any]]) -> None:

@@ -136,6 +136,8 @@ class AttemptGuard:
             self._condition.notify()
 
     def _watch(self, attempt: Attempt, at: float) -> None:
+        while self._heap and self._heap[0][2].done:  # what is over must not be kept until its time would have been up
+            heapq.heappop(self._heap)
         earliest = self._heap[0][0] if self._heap else None
         heapq.heappush(self._heap, (at, next(self._numbers), attempt))
         if self._thread is None:

@@ -33,6 +33,7 @@ class Question:
         retries: Made at the first failure.
         hedges: How often it was asked once more because it took so long.
         is_delayed: Whether it waits until its next attempt is due.
+        is_rushed: Whether it is among those that go next.
         settled: Answered, given up, or failed for good.
     """
 
@@ -48,6 +49,7 @@ class Question:
     retries: Retries | None = None
     hedges: int = 0
     is_delayed: bool = False
+    is_rushed: bool = False
     settled: bool = False
 
     @property
@@ -71,6 +73,8 @@ class Load:
         shared: Slots of the shared limit that it holds.
         error: Why it is not sent at all.
         sent_at: Monotonic time.
+        is_chunk: Whether it was to carry several.
+        is_trial: Whether it decides if its server answers again.
         is_hedge: Whether all of it is asked once more because it takes long elsewhere.
         was_hedged: Whether all of it was.
     """
@@ -85,5 +89,7 @@ class Load:
     shared: int = 0
     error: ServerError | None = None
     sent_at: float = 0.0
+    is_chunk: bool = False
+    is_trial: bool = False
     is_hedge: bool = False
     was_hedged: bool = False

@@ -69,11 +69,12 @@ class Retries:
         Args:
             error: What the attempt failed with.
             counts: Whether the attempt is one of those that `max_retries` allows. One that a busy server turned away is
-                not, or those who come late would be lost to those who came before.
+                not, or those who come late would be lost to those who came before; nor is one in a chunk, which may
+                have failed for another's sake.
             paid: Whether the budget was charged already, for others that travelled with it.
         """
         self._state.set_exception((type(error), error, error.__traceback__))
-        if not _is_passing(self._state) or self._enough(self._state):
+        if not _is_passing(self._state) or (counts and self._enough(self._state)):
             return None
         # What was turned away is held back by the limit on what is in flight; the budget is for all other failures.
         if not (paid or isinstance(error, OverloadedError) or self._budget.spend()):

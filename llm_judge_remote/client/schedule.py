@@ -82,6 +82,7 @@ class Schedule:
 
     def asks(self, load: Load, requests: Sequence[tuple[Entry, ChatRequest, Hashable]]) -> bool:
         """Note what a load's jobs want to know, and whether anything of it has to be sent."""
+        load.questions = [question for question in load.questions if not question.settled and question.is_wanted]
         for entry, request, identity in requests:
             if not entry.submission.closed:
                 question = self._board.question(load.channel, entry, request, identity)
@@ -114,8 +115,14 @@ class Schedule:
     def abandon(self, load: Load) -> None:
         """The load is not sent, or nobody waits for what comes of it."""
         self._board.forget(load)
-        if load.server is not None:
+        if load.server is not None and load.is_trial:
             load.server.abandoned()
+
+    def break_off(self, load: Load) -> None:
+        """Nothing more comes of the load or of its questions."""
+        self.abandon(load)
+        for question in load.questions:
+            self._board.close(question)
 
     def cost(self, load: Load, cpu_seconds: float, *, failed: bool) -> None:
         """Note what a load cost this process."""
@@ -147,17 +154,20 @@ class Schedule:
             return
         submission.closed = True
         self._board.submissions.pop(submission, None)
+        self._board.counters.dropped += len(submission.active) + len(submission.outside)
         self._board.outside -= len(submission.outside)
         submission.outside.clear()
-        self._board.counters.dropped += len(submission.active)
         for entry in submission.active:
             question = entry.question
             if question is not None and not question.settled and not question.is_wanted:
                 self._board.close(question)
-        if any(entry.question is None for entry in submission.active):
-            for channel in list(self._board.busy):
-                channel.remove(lambda other: other is submission)
+            if entry.is_in_line:
+                entry.task.channel.disown(entry)
         submission.active.clear()
+        for question in submission.returning:
+            if question.is_wanted:
+                self._board.rush(question.channel, [question])
+        submission.returning.clear()
 
     def clear(self, error: Exception) -> list[Submission[Any]]:
         """End all that has not ended, with this error; the submissions that are over with it."""
@@ -188,28 +198,38 @@ class Schedule:
             if server.in_flight and not urgent:
                 return None, math.inf  # chunks would crumble if they took whatever room there is
             size = room
-        load = Load(channel, Attempt(), server)
         shared_limit = channel.shared_limits.get(server.address)
-        if shared_limit is not None:
-            size = load.shared = shared_limit.take(size)
-            if not size:
-                return None, now + _POLL_S
-        if urgent:
+        if shared_limit is None:
+            return self._fill(Load(channel, Attempt(), server), server, size, now), now
+        size = shared_limit.take(size)
+        if not size:
+            return None, now + _POLL_S
+        return self._fill(Load(channel, Attempt(), server, shared=size), server, size, now), now
+
+    def _fill(self, load: Load, server: Server, size: int, now: float) -> Load:
+        """Put so many conversations into the load, and give them their places at the server."""
+        channel = load.channel
+        if channel.urgent:
+            urgent = channel.urgent.popleft()
             load.questions = urgent[:size]
             if size < len(urgent):
-                channel.urgent[0] = urgent[size:]
-            else:
-                channel.urgent.popleft()
+                channel.urgent.appendleft(urgent[size:])
+            for question in load.questions:
+                question.is_rushed = False
         else:
             load.entries = channel.take(size)
         load.taken = size
         load.beside = server.in_flight
         server.in_flight += size
         server.requests += 1
-        self._board.release(load, size - len(load.questions) - len(load.entries))
+        if size > 1:
+            load.is_chunk = True
+            server.sends_chunk()
         if server.down_since is not None:
             server.begin_trial(now)
-        return load, now
+            load.is_trial = True
+        self._board.release(load, size - len(load.questions) - len(load.entries))
+        return load
 
     @staticmethod
     def _next_urgent(channel: Channel) -> list[Question]:
@@ -224,7 +244,7 @@ class Schedule:
 
     def _size(self, channel: Channel, server: Server, now: float) -> int:
         """Conversations for the next load; 0 to wait for company."""
-        if not channel.use_chunks or server.has_batch_endpoint is False or server.down_since is not None:
+        if not channel.use_chunks or not server.takes_chunks(now) or server.down_since is not None:
             return 1
         limit = min(server.limit.value, channel.pool.most)
         size = server.chunks.best(channel.pool.most, limit, server.requests)
@@ -246,13 +266,10 @@ class Schedule:
             return patience[submission]
 
         entries = channel.remove(lambda submission: left(submission) <= 0)
-        questions: list[Question] = []
-        for waiting in channel.urgent:
-            for question in list(waiting):
-                if max(left(entry.submission) for entry in question.entries) <= 0:
-                    waiting.remove(question)
-                    questions.append(question)
+        begun = [question for waiting in channel.urgent for question in waiting] + self._board.delayed(channel)
+        questions = [question for question in begun if max(left(entry.submission) for entry in question.entries) <= 0]
         if entries or questions:
             error = channel.pool.unavailable()
             return Load(channel, Attempt(), None, entries, questions, error=error), now
-        return None, min(channel.pool.next_trial(now), now + min(patience.values(), default=0.0))
+        soonest = min((seconds for seconds in patience.values() if seconds > 0), default=math.inf)
+        return None, min(channel.pool.next_trial(now), now + soonest)

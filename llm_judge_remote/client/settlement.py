@@ -38,13 +38,15 @@ def settle(board: Board, load: Load, outcome: Outcome, now: float) -> list[Deliv
         error = load.error or JudgeError("nobody was asked")
         return [told for question in load.questions for told in _fail(board, question, error)]
     if load.attempt.aborted:
-        load.server.abandoned()
+        if load.is_trial:
+            load.server.abandoned()
         return []
     if isinstance(outcome, NoBatchEndpointError):
-        load.server.has_batch_endpoint = False
+        load.server.lacks_batch_endpoint(now)
         load.server.succeeded()
         for question in load.questions:
             question.attempts -= 1
+        for question in _unanswered(load):
             board.rush(load.channel, [question])
         return []
     if isinstance(outcome, ServerError):
@@ -69,18 +71,18 @@ def _settle_answer(
         if isinstance(result, ChatReply):
             board.counters.service.add(now - load.sent_at)
             told += _answer(board, question, result, load, now)
-        elif not question.loads:  # asked again by itself, whatever it travelled with
+        elif not (question.loads or question.is_rushed):  # asked again by itself, whatever it travelled with
             board.rush(load.channel, [question])
     return told
 
 
 def _settle_failure(board: Board, load: Load, server: Server, error: ServerError, now: float) -> list[Delivery]:
-    questions = [question for question in load.questions if not question.settled]
+    error = error.with_traceback(None)  # which would keep the request alive
     _blame(board, load, server, error, now)
-    refused = isinstance(error, StatusError) and error.status in (400, 413, 422)
-    if refused and len(load.questions) > 1:
-        server.refused_chunk()
+    is_chunk = len(load.questions) > 1
+    if is_chunk and _may_be_one_s_fault(error):
         board.counters.split += 1
+        questions = _unanswered(load)
         middle = len(questions) // 2
         for half in (questions[:middle], questions[middle:]):
             if half:
@@ -88,13 +90,15 @@ def _settle_failure(board: Board, load: Load, server: Server, error: ServerError
         return []
     told: list[Delivery] = []
     paid = False
-    for question in questions:
+    for question in load.questions:
+        if question.settled:
+            continue
         question.failed_at.append(server.address)
         for entry in question.entries:
             entry.submission.last_errors[entry.index] = error
-        if question.loads:
+        if question.loads or question.is_rushed:
             continue  # the other request for it may still be answered
-        wait = _wait_before_retry(question, error, paid=paid)
+        wait = _wait_before_retry(question, error, counts=not is_chunk, paid=paid)
         paid = True  # a chunk that fails is one request that failed
         if wait is None:
             told += _fail(board, question, error)
@@ -107,27 +111,43 @@ def _settle_failure(board: Board, load: Load, server: Server, error: ServerError
 def _blame(board: Board, load: Load, server: Server, error: ServerError, now: float) -> None:
     """What a failed request says about its server."""
     count = len(load.questions)
+    # A refused chunk says nothing about an endpoint that has answered others.
+    if count > 1 and not (
+        isinstance(error, OverloadedError) or (server.has_batch_endpoint and _may_be_one_s_fault(error))
+    ):
+        server.failed_chunk(now)
     if isinstance(error, OverloadedError):
         board.counters.rejected += count
         server.limit.rejected(count, load.beside)
         if not server.in_flight:  # else it keeps others
-            server.failed(now, str(error), is_busy=True)
+            server.failed(now, str(error), is_busy=True, is_trial=load.is_trial)
     elif error.answered:
         server.succeeded()
     else:
-        server.failed(now, str(error))
+        server.failed(now, str(error), is_trial=load.is_trial)
         if isinstance(error, AttemptTimeoutError):
             server.limit.timed_out(count)
     if not server.has_batch_endpoint and not isinstance(error, (StatusError, AttemptTimeoutError)):
         server.has_batch_endpoint = None  # it may have been restarted, with another version
 
 
-def _wait_before_retry(question: Question, error: ServerError, *, paid: bool) -> float | None:
+def _unanswered(load: Load) -> list[Question]:
+    """The questions of a load that are not being asked elsewhere already."""
+    return [each for each in load.questions if not (each.settled or each.loads or each.is_rushed)]
+
+
+def _may_be_one_s_fault(error: ServerError) -> bool:
+    """Whether a chunk was refused, perhaps for the sake of one conversation; a key or a model is wrong for all."""
+    return isinstance(error, StatusError) and error.answered and not error.retryable and error.status not in (401, 404)
+
+
+def _wait_before_retry(question: Question, error: ServerError, *, counts: bool, paid: bool) -> float | None:
     if question.retries is None:
         question.retries = Retries(question.channel.max_retries, question.channel.retry_budget)
     is_busy = isinstance(error, OverloadedError)
     question.rejections += is_busy
-    counts = not is_busy or question.rejections > _MOST_REJECTIONS
+    if is_busy:
+        counts = question.rejections > _MOST_REJECTIONS
     return question.retries.after(error, counts=counts, paid=paid)
 
 

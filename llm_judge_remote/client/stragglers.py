@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 from llm_judge_remote.client.board import Board
+from llm_judge_remote.client.channel import Channel
+from llm_judge_remote.servers.latencies import Latencies
 from llm_judge_remote.servers.server import Server
 
 __all__ = ["ask_stragglers_again"]
@@ -25,12 +27,12 @@ def ask_stragglers_again(board: Board, now: float) -> float:
             continue
         key = (server, len(load.questions))
         if key not in patience:
-            patience[key] = _patience(server, len(load.questions), draining=not board.busy)
+            patience[key] = _patience(_known(channel, server), len(load.questions), draining=not board.busy)
         due = load.sent_at + patience[key]
         if due > now:
             soonest = min(soonest, due)
             continue
-        late = [question for question in load.questions if not question.settled]
+        late = [question for question in load.questions if not (question.settled or question.is_rushed)]
         # A late chunk is charged as the one request that it is: its conversations wait for each other, not for long
         # replies of their own.
         if late and channel.hedge_budget.spend(1):
@@ -44,13 +46,21 @@ def ask_stragglers_again(board: Board, now: float) -> float:
     return soonest
 
 
-def _patience(server: Server, size: int, *, draining: bool) -> float:
+def _known(channel: Channel, server: Server) -> Latencies:
+    """What the server takes; for one that has shown little so far, what its neighbours take."""
+    if len(server.latencies) >= _FEWEST_SIBLINGS:
+        return server.latencies
+    return max((other.latencies for other in channel.pool.servers), key=len)
+
+
+def _patience(latencies: Latencies, size: int, *, draining: bool) -> float:
     """Seconds after which a request is a straggler: beyond what 99.5 % of its siblings took, and above the median.
 
     When nothing waits any more, everybody waits for the stragglers and there is room for them: 90 % then. A chunk
     is one when it takes three times as long as the longest of so many conversations by themselves.
     """
-    latencies = server.latencies
+    if not latencies:
+        return math.inf
     if size > 1:
         return max(_CHUNK_PATIENCE * latencies.longest_of(size), _LEAST_PATIENCE_S)
     if len(latencies) < _FEWEST_SIBLINGS:

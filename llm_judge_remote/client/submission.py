@@ -46,6 +46,8 @@ class Entry:
     index: int
     task: Task[Any]
     job: Job[Any] | None = None
+    is_in_line: bool = False
+    is_paused: bool = False
     question: Any = None  # the `Question` that it waits for the answer to
 
 
@@ -65,6 +67,7 @@ class Submission(Generic[Result]):
         last_errors: Of jobs that are being retried.
         active: The entries that have been let in and have not ended.
         paused: How many of them wait until their next attempt is due; their places are free meanwhile.
+        returning: Questions whose next attempt is due, and that wait for a place.
     """
 
     tasks: Sequence[Task[Result]]
@@ -75,6 +78,7 @@ class Submission(Generic[Result]):
     last_errors: dict[int, Exception] = field(default_factory=dict)
     active: dict[Entry, None] = field(default_factory=dict)
     paused: int = 0
+    returning: deque[Any] = field(default_factory=deque)
     closed: bool = False
 
     def __post_init__(self) -> None:
@@ -95,9 +99,14 @@ class Submission(Generic[Result]):
         """Whether nothing more is to come: all have ended, or it was cancelled."""
         return self.closed or not self._left
 
+    @property
+    def has_place(self) -> bool:
+        """Whether one more of its jobs may wait or be under way."""
+        return len(self.active) - self.paused < self.width
+
     def admit(self) -> Entry | None:
-        """Let the next task in; None while there is no room for it, or no further one."""
-        if not self.outside or self.closed or len(self.active) - self.paused >= self.width:
+        """Let the next task in; None while there is no place for it, or no further one."""
+        if not self.outside or self.closed or not self.has_place:
             return None
         index = self.outside.popleft()
         entry = Entry(self, index, self.tasks[index])
@@ -109,6 +118,7 @@ class Submission(Generic[Result]):
         if self.closed or entry not in self.active:
             return False
         del self.active[entry]
+        self.last_errors.pop(entry.index, None)
         self.results[entry.index] = result
         self._left -= 1
         return not self._left

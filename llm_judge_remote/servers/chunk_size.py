@@ -23,7 +23,7 @@ class ChunkSize:
     slowest conversation, whose slots lie idle meanwhile, and a fault of one spoils it for all. So the time that a
     conversation takes up in a chunk of k is estimated as ::
 
-        a / k + b  +  longest_of(k) / parallel * (1 + 2 p(k)) * (1 + g / k) / (1 + g)
+        a / k + a p(k) + b  +  longest_of(k) / parallel * (1 + 2 p(k)) * (1 + g / k) / (1 + g)
 
     with a and b the CPU seconds that this process spends on a request and on a conversation, `longest_of(k)` the mean
     of the longest of k latencies, `parallel` what the server works on at once, p(k) the chance that one of k fails
@@ -90,4 +90,9 @@ class ChunkSize:
         own = max(self._alone_s - each, 0.0)
         spoilt = 1 - (1 - min(self._failing, 1.0)) ** size
         front_end = (1 + _SERVER_SHARE / size) / (1 + _SERVER_SHARE)
-        return own / size + each + self._latencies.longest_of(size) / parallel * (1 + 2 * spoilt) * front_end
+        return (
+            own / size
+            + own * spoilt
+            + each
+            + self._latencies.longest_of(size) / parallel * (1 + 2 * spoilt) * front_end
+        )

@@ -63,7 +63,8 @@ class Limit:
         self._recent.append(beside)
         rejections = [number for number in self._recent if number is not None]
         is_full = len(rejections) >= max(len(self._recent) / 4, _REJECTIONS)
-        self.value = max(min(self.value - 1, max(rejections) if is_full else self._top), 1.0)
+        lowered = self.value - (beside <= self.value)  # those sent when more was in flight say nothing new
+        self.value = max(min(lowered, max(rejections) if is_full else self._top), 1.0)
         self._pace = 1.0
         self._bad += count
         self._look()

@@ -53,15 +53,15 @@ class ServerPool:
 
         Args:
             now: The time.
-            avoid: Addresses that already failed this request; taken only when there is no other.
+            avoid: Addresses that already failed this request; taken only when no other has room.
         """
         up = [server for server in self.servers if server.down_since is None]
         for server in self.servers:
             if server.down_since is not None and server.trial_due(now) <= 0 and not (up and server.address in avoid):
                 return server
-        fresh = [server for server in up if server.address not in avoid]
-        free = [server for server in fresh or up if server.room(self.most) and server.requests < self._most_requests]
-        return min(free, key=lambda server: server.in_flight, default=None)
+        free = [server for server in up if server.room(self.most) and server.requests < self._most_requests]
+        fresh = [server for server in free if server.address not in avoid]
+        return min(fresh or free, key=lambda server: server.in_flight, default=None)
 
     def next_trial(self, now: float) -> float:
         """When the next trial is due; infinity while one is under way."""

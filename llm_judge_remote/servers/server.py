@@ -17,6 +17,8 @@ _FAILURES_TO_OPEN = 5
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 2.0
 _BUSY_PAUSE_S = 0.2
+_RECHECK_S = 60.0
+_FAILED_CHUNKS = 3
 
 
 class Server:
@@ -47,11 +49,13 @@ class Server:
     """
 
     __slots__ = (
+        "_failed_chunks",
         "_failures",
+        "_is_trying_chunk",
         "_pause",
-        "_refused_chunks",
         "_retry_at",
         "_trial_began",
+        "_without_since",
         "address",
         "chunks",
         "down_since",
@@ -81,7 +85,9 @@ class Server:
         self._failures = 0
         self._pause = _FIRST_PAUSE_S
         self._retry_at = 0.0
-        self._refused_chunks = 0
+        self._failed_chunks = 0
+        self._without_since = 0.0
+        self._is_trying_chunk = False
 
     def room(self, most: int) -> int:
         """How many more conversations it may be given, of `most` in all."""
@@ -110,10 +116,18 @@ class Server:
         self._pause = _FIRST_PAUSE_S
         self._trial_began = None
         self.down_since = None
+        self.is_busy = False
         self.failed_trial = float("-inf")
 
-    def failed(self, now: float, error: str, *, is_busy: bool = False) -> None:
-        """It did not answer: refused, dropped, out of time, broken, or busy with others."""
+    def failed(self, now: float, error: str, *, is_busy: bool = False, is_trial: bool = True) -> None:
+        """It did not answer: refused, dropped, out of time, broken, or busy with others.
+
+        Args:
+            now: The time.
+            error: What it said, or did.
+            is_busy: Whether it turned the request away.
+            is_trial: Whether the request was sent to see if it answers again, if it is down.
+        """
         self._failures += 1
         self.is_busy = is_busy
         self.last_error = error
@@ -123,7 +137,7 @@ class Server:
             # What comes back may be another server.
             self.has_batch_endpoint = None
             log.warning("judge server %s is down after %d failures in a row: %s", self.address, self._failures, error)
-        elif self._trial_began is not None:
+        elif self._trial_began is not None and is_trial:
             self.failed_trial = self._trial_began
             self._pause = min(self._pause * 2, _LONGEST_PAUSE_S)
             self._retry_at = now + (random.uniform(0.5, 1.0) * _BUSY_PAUSE_S if is_busy else self._pause)  # noqa: S311
@@ -133,13 +147,38 @@ class Server:
         """The request was given up before it showed anything."""
         self._trial_began = None
 
+    def takes_chunks(self, now: float) -> bool:
+        """Whether to use the batch endpoint.
+
+        As long as nothing is known of it, one chunk at a time tries it. Where there was none, one does after a minute:
+        it may have come with a restart.
+        """
+        if self.has_batch_endpoint:
+            return True
+        is_unknown = self.has_batch_endpoint is None or now - self._without_since > _RECHECK_S
+        return is_unknown and not self._is_trying_chunk
+
+    def sends_chunk(self) -> None:
+        """A chunk is on its way."""
+        self._is_trying_chunk = True
+
+    def chunk_is_back(self) -> None:
+        """A chunk is not on its way any more, whatever came of it."""
+        self._is_trying_chunk = False
+
+    def lacks_batch_endpoint(self, now: float) -> None:
+        """There is none, or it is of no use."""
+        self.has_batch_endpoint = False
+        self._failed_chunks = 0
+        self._without_since = now
+
     def took_chunk(self) -> None:
         """The batch endpoint answered a chunk."""
         self.has_batch_endpoint = True
-        self._refused_chunks = 0
+        self._failed_chunks = 0
 
-    def refused_chunk(self) -> None:
-        """The batch endpoint is there and says no: the third time running without an answer, it is of no use."""
-        self._refused_chunks += 1
-        if self._refused_chunks >= 3 and not self.has_batch_endpoint:
-            self.has_batch_endpoint = False
+    def failed_chunk(self, now: float) -> None:
+        """A chunk failed; after three in a row, conversations go one by one for a while."""
+        self._failed_chunks += 1
+        if self._failed_chunks >= _FAILED_CHUNKS:
+            self.lacks_batch_endpoint(now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -42,7 +42,7 @@ class Alternative:
         self.job = job
         self.model = model
 
-    def ready(self, asked: Sequence[ChatRequest]) -> Sequence[Any]:
+    def ready(self, asked: Iterable[ChatRequest]) -> Sequence[Any]:
         """What `run` takes, made before the clock starts."""
         return [request.body(self.model) for request in asked]
 
@@ -157,7 +157,7 @@ class OpenAI(_OnALoop):
             base_url=self.job.url + "/v1", api_key="none", timeout=self.job.timeout, max_retries=self.job.retries
         )
 
-    def ready(self, asked: Sequence[ChatRequest]) -> Sequence[Any]:
+    def ready(self, asked: Iterable[ChatRequest]) -> Sequence[Any]:
         return [self._arguments(request) for request in asked]
 
     def _arguments(self, request: ChatRequest) -> dict[str, Any]:

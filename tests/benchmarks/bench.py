@@ -41,6 +41,11 @@ class Measured:
     runs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
 
+    def add(self, others: Measured) -> None:
+        """Take another measurement's entries over."""
+        self.runs |= others.runs
+        self.missing |= others.missing
+
     def median(self, name: str, key: str) -> float | None:
         """The median over an entry's runs, or None if it has none."""
         runs = self.runs.get(name)
@@ -177,7 +182,8 @@ def _together(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     if len(results) == 1:
         return dict(results[0])
     summed: dict[str, Any] = {
-        name: sum(result[name] for result in results) for name in ("cpu_s", "lost", "wrong", "rows_mb", "growth_mb")
+        name: sum(result[name] for result in results)
+        for name in ("count", "cpu_s", "lost", "wrong", "rows_mb", "growth_mb")
     }
     summed["began"] = min(result["began"] for result in results)
     summed["ended"] = max(result["ended"] for result in results)

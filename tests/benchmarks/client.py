@@ -52,6 +52,7 @@ def main() -> None:
     seen = [_timed(work) for _ in range(job.rounds)]
     scores, last_wall, _, began = seen[-1]
     said = {
+        "count": len(scores),
         "wall_s": statistics.median(wall for _, wall, _, _ in seen),
         "cpu_s": statistics.median(cpu for _, _, cpu, _ in seen),
         "began": began,

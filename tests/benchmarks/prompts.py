@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from rows import Rows
@@ -18,12 +19,10 @@ __all__ = ["MODEL", "chat_requests"]
 MODEL = "Qwen/Qwen3-32B"
 
 
-def chat_requests(rows: Rows, **settings: Any) -> list[ChatRequest]:
+def chat_requests(rows: Rows, **settings: Any) -> Iterator[ChatRequest]:
     """The first request for each row: the package's own template and sampling settings."""
     chosen = JudgeSettings(**settings)
     template = TemplateLibrary(PLACEHOLDERS).get(chosen.prompt_template)
-    found = []
     for row in zip(*rows.columns, strict=True):
         sample = Sample.from_row(*row)
-        found.append(next(examine(sample, sample.references[0], chosen, template)))
-    return found
+        yield next(examine(sample, sample.references[0], chosen, template))

@@ -240,7 +240,9 @@ def test_retries_have_a_budget_for_all_rows_together():
 def test_an_outage_is_logged_once_and_not_once_for_each_row_or_call(nobody, caplog):
     caplog.set_level(logging.WARNING)
     for _ in range(3):
-        compute_score_batched(["d"] * 10, list("abcdefghij"), ["r"] * 10, server_url=nobody, outage_grace=0.1, max_retries=0)
+        compute_score_batched(
+            ["d"] * 10, list("abcdefghij"), ["r"] * 10, server_url=nobody, outage_grace=0.1, max_retries=0
+        )
     assert len([record for record in caplog.records if "not judged" in record.message]) == 1
     assert len([record for record in caplog.records if "is down" in record.message]) == 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bench import Bench, Entry, Measured, lines
-from job import AIOHTTP, BATCH, SINGLE, Job
+from job import AIOHTTP, BATCH, Job
 from processes import StubOptions
 from table import Table, Target, number
 
@@ -19,7 +19,7 @@ def run(bench: Bench) -> list[Table]:
     """One table."""
     count = bench.count(100_000, 5_000)
     job = Job(BATCH, "", count, row_bytes=_ROW_BYTES, warmup=64)
-    entries = [Entry(name, replace(job, contender=name), StubOptions()) for name in (AIOHTTP, SINGLE, BATCH)]
+    entries = [Entry(name, replace(job, contender=name), StubOptions()) for name in (AIOHTTP, BATCH)]
     measured = bench.measure("memory", entries, together="runs", seconds=600)
 
     def cells(name: str) -> list[str]:
@@ -43,7 +43,7 @@ def run(bench: Bench) -> list[Table]:
             f"median of {bench.repeats}; {AIOHTTP} holds ready-made bodies beside the rows.",
             "All runs at once, as memory is measured and not time.",
         ],
-        [Target(f"peak / allowed of {name}", _share(measured, name), 1.0) for name in (SINGLE, BATCH)],
+        [Target(f"peak / allowed of {BATCH}", _share(measured, BATCH), 1.0)],
         measured.runs,
     )
     return [table]

@@ -28,22 +28,22 @@ def run(bench: Bench) -> list[Table]:
     # Nothing says how long to wait: a server that is full seldom knows.
     server = StubOptions(service=f"fixed:{_SERVICE_MS}", most=_AT_ONCE, retry_after="")
     job = Job(REQUESTS, "", count, in_flight=_IN_FLIGHT, retries=10, warmup=1)
+    fewer = replace(job, count=count // 4)
     with tempfile.TemporaryDirectory(prefix="llm-judge-bench-") as folder:
         entries = [
-            *(Entry(name, replace(job, contender=name), server, processes) for name in (REQUESTS, AIOHTTP, OPENAI)),
+            *(Entry(name, replace(fewer, contender=name), server, processes) for name in (REQUESTS, AIOHTTP, OPENAI)),
             *(_ours(name, job, server, processes) for name in (SINGLE, BATCH)),
-            *(_ours(name, job, server, processes, Path(folder) / "limit") for name in (SINGLE, BATCH)),
+            _ours(BATCH, job, server, processes, Path(folder) / "limit"),
         ]
         measured = bench.measure("overload", entries)
-    total = processes * count
 
     def cells(name: str) -> list[str]:
         return [
             number(measured.median(name, "wall_s")),
-            number(_goodput(measured, name, total), 0),
-            number((_goodput(measured, name, total) or 0) / capacity),
-            number(_retries(measured, name, total), 1),
-            number(100 * (measured.median(name, "lost") or 0) / total, 1),
+            number(_goodput(measured, name), 0),
+            number((_goodput(measured, name) or 0) / capacity),
+            number(_retries(measured, name), 1),
+            number(100 * (measured.ratio(name, "lost", name, "count") or 0), 1),
             number(measured.median(name, "cpu_s"), 1),
         ]
 
@@ -59,14 +59,14 @@ def run(bench: Bench) -> list[Table]:
             f"capacity {capacity:.0f}/s; medians of {bench.repeats}.",
             "retries %: conversations sent beyond one for each sample, in percent of the samples.",
             f"All retry {job.retries} times, the alternatives with a pause that doubles; `shared limit`: all processes",
-            "name one file in `shared_limit`.",
+            f"name one file in `shared_limit`. The alternatives have {fewer.count} samples in each process.",
         ],
         [
             target
             for name in ours
             for target in (
-                Target(f"goodput of {name}", _share(measured, name, total, capacity), 0.9, at_least=True),
-                Target(f"retries % of {name}", _retries(measured, name, total), 15, digits=1),
+                Target(f"goodput of {name}", _share(measured, name, capacity), 0.9, at_least=True),
+                Target(f"retries % of {name}", _retries(measured, name), 15, digits=1),
             )
         ],
         measured.runs,
@@ -75,20 +75,20 @@ def run(bench: Bench) -> list[Table]:
 
 
 def _ours(name: str, job: Job, server: StubOptions, processes: int, limit: Path | None = None) -> Entry:
-    settings = {} if limit is None else {"shared_limit": f"{limit}-{name[-6:].strip()}"}
+    settings = {} if limit is None else {"shared_limit": str(limit)}
     return Entry(name + (_SHARED if limit else ""), replace(job, contender=name, settings=settings), server, processes)
 
 
-def _goodput(measured: Measured, name: str, total: int) -> float | None:
-    wall, lost = measured.median(name, "wall_s"), measured.median(name, "lost")
-    return None if wall is None or lost is None else (total - lost) / wall
+def _goodput(measured: Measured, name: str) -> float | None:
+    wall, lost, count = (measured.median(name, key) for key in ("wall_s", "lost", "count"))
+    return None if wall is None or lost is None or count is None else (count - lost) / wall
 
 
-def _share(measured: Measured, name: str, total: int, capacity: float) -> float | None:
-    goodput = _goodput(measured, name, total)
+def _share(measured: Measured, name: str, capacity: float) -> float | None:
+    goodput = _goodput(measured, name)
     return None if goodput is None else goodput / capacity
 
 
-def _retries(measured: Measured, name: str, total: int) -> float | None:
-    sent = measured.median(name, "stub_conversations_total")
-    return None if sent is None else 100 * (sent - total) / total
+def _retries(measured: Measured, name: str) -> float | None:
+    sent = measured.ratio(name, "stub_conversations_total", name, "count")
+    return None if sent is None else 100 * (sent - 1)

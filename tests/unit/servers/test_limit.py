@@ -122,6 +122,14 @@ def test_one_that_is_turned_away_sets_its_growth_back():
     assert 0 < a_round(limit) < 0.07
 
 
+def test_a_storm_sets_its_growth_back():
+    limit = fallen(to=160)
+    for _ in range(4):
+        a_round(limit)
+    limit.timed_out(int(limit.value))
+    assert 0 < a_round(limit) < 0.07
+
+
 def test_a_round_with_a_few_faults_neither_speeds_its_growth_up_nor_slows_it_down():
     limit = fallen(to=160)
     first, before = a_round(limit), limit.value
