@@ -19,7 +19,7 @@ from llm_judge_remote.serving.vllm import vllm_command, vllm_environment
 
 __all__ = ["BLOCK", "MODEL_NAME", "empty_cache", "running", "small_checkpoint", "tiny_checkpoint", "tokens"]
 
-BLOCK = 16
+BLOCK = 32  # the CPU backend takes multiples of 32 only
 _START_S = 900
 # /reset_prefix_cache is there only then.
 _ENVIRONMENT = {"VLLM_SERVER_DEV_MODE": "1"}

@@ -13,7 +13,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from llm_judge_remote import compute_score, compute_score_async, compute_score_batched
+from llm_judge_remote import JudgeSettings, compute_score, compute_score_async, compute_score_batched
+from llm_judge_remote.client.exchange import Connection, Exchange
+from llm_judge_remote.client.guard import Attempt
+from llm_judge_remote.examination import request_for
+from llm_judge_remote.prompts.template import PromptTemplate
 from llm_judge_remote.serving.guard import group_members
 from llm_judge_remote.serving.small_model import MODEL_NAME
 from llm_judge_remote.serving.vllm import is_installed
@@ -33,7 +37,8 @@ TEMPLATE = (
     "Problem: {PROBLEM}\nRight answer: {REFERENCE_SOLUTION}\nStudent's answer: {CANDIDATE_SOLUTION}\n\n"
     "How right is the student's answer, from 0.00 (wrong) to 1.00 (right)?\nREWARD: <number>"
 )
-ABOUT_A_ROW = ("score", "judge_outcome", "judge_reason", "judge_prompt_tokens", "judge_completion_tokens")
+ABOUT_A_ROW = ("score", "judge_outcome", "judge_reason")
+TOKENS = ("judge_prompt_tokens", "judge_completion_tokens")
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +72,11 @@ def about(details):
     return [tuple(detail[name] for name in ABOUT_A_ROW) for detail in details]
 
 
+def tokens(details):
+    """Of all rows together: the server counts those of a chunk so."""
+    return [sum(detail[name] for detail in details) for name in TOKENS]
+
+
 def test_200_real_solutions_get_a_score_and_an_outcome_each_in_order(rows, settings, batched):
     details = batched(settings | {"prompt_template": TEMPLATE})
     assert len(details) == len(rows) == 200
@@ -92,10 +102,32 @@ def test_single_calls_give_the_scores_of_the_batch(rows, settings, batched):
     assert about(single) == about(expected[:SINGLE])
 
 
+def test_the_batch_endpoint_gives_each_conversation_the_reply_that_it_gets_alone(rows, settings):
+    template = PromptTemplate.parse(TEMPLATE, "of this test", {})
+    known = JudgeSettings(**settings)
+    requests = [
+        request_for(
+            template.messages(problem=info["problem"], reference=reference, candidate=solution), known, template
+        )
+        for _, solution, reference, info in rows[:16]
+    ]
+    url = known.server_url[0]
+    exchange = Exchange([url], Connection(api_key=settings["api_key"], timeout=600))
+    chunk = exchange.send(url, requests, Attempt())
+    alone = [exchange.send(url, [request], Attempt())[0] for request in requests]
+    exchange.close()
+    assert [reply.content for reply in chunk] == [reply.content for reply in alone]
+    assert len({reply.content for reply in chunk}) > 1
+    assert sum(reply.prompt_tokens for reply in chunk) == sum(reply.prompt_tokens for reply in alone)
+    assert sum(reply.completion_tokens for reply in chunk) == sum(reply.completion_tokens for reply in alone)
+
+
 async def test_async_calls_give_the_scores_of_the_batch(rows, settings, batched):
     expected = await asyncio.to_thread(batched, settings | {"prompt_template": TEMPLATE})
     calls = [compute_score_async(*row, **settings, prompt_template=TEMPLATE) for row in rows]
-    assert about(await asyncio.gather(*calls)) == about(expected)
+    details = await asyncio.gather(*calls)
+    assert about(details) == about(expected)
+    assert tokens(details) == tokens(expected)
 
 
 def test_a_model_that_is_not_served_is_said_with_the_ones_that_are(rows, settings):

@@ -87,10 +87,11 @@ def test_attempts_that_do_not_count_do_not_lengthen_the_wait():
     assert max(waits(Retries(1, RetryBudget()), *[busy] * 50, counts=False)) <= 0.25
 
 
-def test_when_the_retries_are_used_up_an_attempt_that_does_not_count_is_no_exception():
+def test_an_attempt_that_does_not_count_is_made_up_for_even_when_the_retries_are_used_up():
     retries, busy = Retries(1, RetryBudget()), OverloadedError("x", status=503)
     retries.after(busy)
-    assert retries.after(busy, counts=False) is None
+    assert retries.after(busy, counts=False) is not None
+    assert retries.after(busy) is None
 
 
 def test_the_budget_bounds_the_retries_of_all_requests_together_and_successes_refill_it():

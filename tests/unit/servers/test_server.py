@@ -152,19 +152,42 @@ def test_a_chunk_that_was_answered_shows_that_there_is_a_batch_endpoint(server):
     assert server.has_batch_endpoint is True
 
 
-def test_a_batch_endpoint_that_refuses_three_chunks_running_and_never_took_one_is_of_no_use(server):
+def test_a_batch_endpoint_that_fails_three_times_running_is_of_no_use_for_a_minute(server):
+    server.took_chunk()
     seen = []
     for _ in range(3):
-        server.refused_chunk()
-        seen.append(server.has_batch_endpoint)
-    assert seen == [None, None, False]
+        server.failed_chunk(100.0)
+        seen.append(server.takes_chunks(100.0))
+    assert seen == [True, True, False]
+    assert not server.takes_chunks(159.0)
+    assert server.takes_chunks(161.0)
 
 
-def test_a_batch_endpoint_that_has_answered_may_refuse_any_number_of_chunks(server):
+def test_an_answered_chunk_makes_up_for_failed_ones(server):
+    for _ in range(5):
+        server.failed_chunk(100.0)
+        server.failed_chunk(100.0)
+        server.took_chunk()
+    assert server.takes_chunks(100.0)
+
+
+def test_a_batch_endpoint_of_which_nothing_is_known_is_tried_by_one_chunk_at_a_time(server):
+    assert server.takes_chunks(100.0)
+    server.sends_chunk()
+    assert not server.takes_chunks(100.0)
+    server.chunk_is_back()
+    assert server.takes_chunks(100.0)
     server.took_chunk()
-    for _ in range(20):
-        server.refused_chunk()
-    assert server.has_batch_endpoint is True
+    server.sends_chunk()
+    assert server.takes_chunks(100.0)
+
+
+def test_a_missing_batch_endpoint_is_looked_for_again_after_a_minute_by_one_chunk(server):
+    server.lacks_batch_endpoint(100.0)
+    assert not server.takes_chunks(159.0)
+    assert server.takes_chunks(161.0)
+    server.sends_chunk()
+    assert not server.takes_chunks(161.0)
 
 
 def test_whether_there_is_a_batch_endpoint_is_found_out_anew_after_an_outage(server):
