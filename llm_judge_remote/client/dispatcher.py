@@ -37,8 +37,8 @@ class Dispatcher:
 
     Each request is carried by one thread, from the making of its prompts to the reading of its replies; what goes next
     is up to the `Schedule`. One thread at a time makes requests ready, and lets the next one do so when it has nothing
-    left but to wait for its server: so threads do not fight for the interpreter, and there are no more of them than
-    requests under way, and one that watches the clock. They start when there is work, end after ten idle seconds, and
+    left but to wait for its server: so threads do not fight for the interpreter, and there are hardly more of them
+    than requests under way. They start when there is work, end after ten idle seconds, and
     are daemons: a process that exits does not wait for a judge.
     """
 
@@ -79,7 +79,12 @@ class Dispatcher:
                 self._schedule.clear(_closed())
                 submission.wake()
             elif tasks and not self._preparing:
-                self._call_thread()
+                try:
+                    self._call_thread()
+                except RuntimeError as error:
+                    refusal = ServerUnavailableError(f"no thread can be started: {error}", sent=False)
+                    for stranded in self._schedule.clear(refusal):
+                        stranded.wake()
         return submission
 
     def cancel(self, submission: Submission[Any]) -> None:

@@ -57,13 +57,16 @@ def settle(board: Board, load: Load, outcome: Outcome, now: float) -> list[Deliv
 def _settle_answer(
     board: Board, load: Load, server: Server, results: Sequence[ChatReply | ServerError], now: float
 ) -> list[Delivery]:
+    replies = sum(isinstance(result, ChatReply) for result in results)
     server.succeeded()
     server.limit.answered(len(results))
-    load.channel.retry_budget.succeeded(len(results))
-    if len(results) > 1:
+    load.channel.retry_budget.succeeded(replies)
+    if len(results) == 1:
+        server.latencies.add(now - load.sent_at)
+    elif replies:
         server.took_chunk()
     else:
-        server.latencies.add(now - load.sent_at)
+        server.failed_chunk(now)
     told: list[Delivery] = []
     for question, result in zip(load.questions, results, strict=True):
         if question.settled:

@@ -3,7 +3,6 @@
 import asyncio
 import dataclasses
 import threading
-import time
 
 import pytest
 
@@ -51,7 +50,7 @@ def _chunks(monkeypatch):
 
 
 def test_a_call_travels_in_few_requests():
-    with JudgeServer(judge="REWARD: 0.5") as server, judge_of(server) as judge:
+    with JudgeServer(judge="REWARD: 0.5") as server, judge_of(server, hedging="off") as judge:
         judgements = judge.score(samples(320))
         assert [judgement.score for judgement in judgements] == [0.5] * 320
         assert server.stats.conversations == 320
@@ -121,7 +120,7 @@ def test_a_batch_endpoint_that_leaves_its_replies_out_costs_no_row_its_judge():
 def test_one_bad_reply_in_a_chunk_is_asked_for_again_by_itself():
     faults = [Fault(kind, match="candidate 7!", times=1) for kind in ("no_verdict", "null_content")]
     for fault in faults:
-        with JudgeServer(judge="REWARD: 0.5", faults=[fault]) as server, judge_of(server) as judge:
+        with JudgeServer(judge="REWARD: 0.5", faults=[fault]) as server, judge_of(server, hedging="off") as judge:
             judgements = judge.score(samples(64))
             assert outcomes(judgements) == {Outcome.JUDGED}
             assert server.stats.conversations == 65
@@ -129,7 +128,7 @@ def test_one_bad_reply_in_a_chunk_is_asked_for_again_by_itself():
 
 
 def visible(judgements):
-    """What a caller sees of a judgement, but for times, the chunk, and the length of the prompt's random marks."""
+    """What a caller sees of a judgement, but for times, and what a chunk's conversations have together."""
     return [
         dataclasses.replace(judgement, latency_s=0, queued_s=0, service_s=0, chunk=0, server="", prompt_tokens=0)
         for judgement in judgements
@@ -139,7 +138,7 @@ def visible(judgements):
 def test_a_server_without_the_batch_endpoint_makes_no_visible_difference_and_is_tried_once():
     seen = []
     for has_endpoint in (True, False):
-        with JudgeServer(batch_endpoint=has_endpoint) as server, judge_of(server) as judge:
+        with JudgeServer(batch_endpoint=has_endpoint) as server, judge_of(server, hedging="off") as judge:
             rows = [Sample("so " * (n % 7) + f"it is {n}", (f"it is {n % 5}",)) for n in range(120)]
             seen.append(visible(judge.score(rows)))
             seen.append(visible(judge.score(rows)))
@@ -218,72 +217,3 @@ def test_single_batched_and_async_calls_give_the_same_scores_and_outcomes_with_a
             seen += [[(flat["score"], flat["judge_outcome"]) for flat in way] for way in ways]
     assert len(set(seen[0])) > 5
     assert all(way == seen[0] for way in seen)
-
-
-def warmed(judge):
-    """The endpoint is known, so nothing has to be tried first."""
-    judge.score(samples(64, first=5000))
-    assert judge.stats().servers[0].has_batch_endpoint
-
-
-def beside_one_under_way(server, judge, work):
-    """Do something while a request is under way: alone, a conversation never waits for company."""
-    server.inject(Fault("hang", match="candidate 9999!"))
-    caller = threading.Thread(target=lambda: judge.score(samples(1, first=9999)))
-    caller.start()
-    try:
-        server.wait_until(lambda stats: stats.in_service == 1)
-        return work()
-    finally:
-        server.stop()
-        judge.close()
-        caller.join(20)
-
-
-def test_single_calls_that_arrive_together_travel_in_few_requests():
-    with JudgeServer(judge="REWARD: 0.5") as server, judge_of(server, linger=0.5, hedging="off") as judge:
-        warmed(judge)
-
-        def together():
-            before = server.stats.requests
-
-            async def calls():
-                return await asyncio.gather(*(judge.score_async([row]) for row in samples(20)))
-
-            return [each[0].outcome for each in asyncio.run(calls())], server.stats.requests - before
-
-        judged, requests = beside_one_under_way(server, judge, together)
-        assert judged == [Outcome.JUDGED] * 20
-        assert requests <= 10
-
-
-def test_threads_that_call_at_once_travel_in_few_requests():
-    with JudgeServer(judge="REWARD: 0.5") as server, judge_of(server, linger=0.5, hedging="off") as judge:
-        warmed(judge)
-
-        def together():
-            before, judged = server.stats.requests, []
-            threads = [
-                threading.Thread(target=lambda row=row: judged.append(judge.score([row])[0].outcome))
-                for row in samples(32)
-            ]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join(20)
-            return judged, server.stats.requests - before
-
-        judged, requests = beside_one_under_way(server, judge, together)
-        assert judged == [Outcome.JUDGED] * 32
-        assert requests <= 20
-
-
-@pytest.mark.parametrize("linger", [0.0, 1.0])
-def test_a_lone_call_beside_others_waits_as_long_as_its_linger(linger):
-    with JudgeServer(judge="REWARD: 0.5") as server, judge_of(server, linger=linger, hedging="off") as judge:
-        warmed(judge)
-        while judge.stats().requests % 16 in (0, 15):  # one in sixteen goes alone to be measured
-            judge.score(samples(1, first=time.monotonic_ns()))
-        (judgement,) = beside_one_under_way(server, judge, lambda: judge.score(samples(1)))
-        assert judgement.outcome is Outcome.JUDGED
-        assert (judgement.queued_s >= 0.9) == (linger == 1.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from job import AIOHTTP, BATCH, OPENAI, REQUESTS, SINGLE, Job, is_installed
 from prefix_blocks import possible_hits
 from processes import BenchmarkError, Client, StubOptions, read_metrics
 from table import Table, Target, number
+
+from llm_judge_remote.serving.launch import EngineError
 
 __all__ = ["run"]
 
@@ -36,38 +38,36 @@ class _Prompts:
 
 def run(bench: Bench) -> list[Table]:
     """Three tables: the cache cut to a tenth, a large one, and a model that costs nothing."""
-    count = bench.count(400, 16)
+    tables: list[Table] = []
+    with tempfile.TemporaryDirectory(prefix="llm-judge-bench-") as folder:
+        try:
+            # What was measured is shown, even if the next server does not start.
+            for table in _tables(bench, Path(folder)):
+                tables.append(table)  # noqa: PERF402
+        except (BenchmarkError, EngineError, OSError) as error:
+            bench.failures.append(f"real_vllm: {error}")
+    return tables
+
+
+def _tables(bench: Bench, folder: Path) -> Iterator[Table]:
+    python, count = bench.vllm_python, bench.count(400, 16)
     job = Job(REQUESTS, "", count, row_bytes=1_400, group=_GROUP, in_flight=_IN_FLIGHT, timeout=1_800, retries=3)
     job = replace(job, settings=_SHAPE, rows_file=bench.rows_file, shuffle=7, warmup=1)
-    with tempfile.TemporaryDirectory(prefix="llm-judge-bench-") as name:
-        folder = Path(name)
-        try:
-            small = vllm_server.small_checkpoint(bench.vllm_python)
-            tiny = vllm_server.tiny_checkpoint(bench.vllm_python, small, folder / "tiny")
-            with vllm_server.running(bench.vllm_python, small, folder) as url:
-                known = _prompts(url, job)
-                large = _measure(bench, "large cache", url, job, _REAL)
-            blocks = max(known.tokens // 10 // vllm_server.BLOCK, _FEWEST_BLOCKS)
-            with vllm_server.running(bench.vllm_python, small, folder, blocks=blocks) as url:
-                cut = _measure(bench, "cache cut", url, job, _REAL)
-            with vllm_server.running(bench.vllm_python, tiny, folder) as url:
-                quick = _measure(bench, "tiny model", url, replace(job, warmup=32), _ALL)
-        except BenchmarkError as error:
-            bench.failures.append(f"real_vllm: {error}")
-            return []
     size = f"{count} {'real' if job.rows_file else 'made'} rows in groups of {_GROUP}, shuffled"
-    return [
-        _table(
-            bench,
-            f"{vllm_server.MODEL_NAME}, {size}; KV cache of {blocks * vllm_server.BLOCK} of {known.tokens} tokens",
-            cut,
-            job,
-            known,
-            1.25,
-        ),
-        _table(bench, f"{vllm_server.MODEL_NAME}, {size}; a large KV cache", large, job, known, 1.0),
-        _table(bench, f"two layers of random weights, {size}; a large KV cache", quick, job, known, None),
-    ]
+    small = vllm_server.small_checkpoint(python)
+    tiny = vllm_server.tiny_checkpoint(python, small, folder / "tiny")
+    with vllm_server.running(python, tiny, folder) as url:
+        known = _prompts(url, job)  # the same with either model, as they share the tokenizer
+        measured = _measure(bench, "tiny model", url, replace(job, warmup=32), _ALL)
+    yield _table(bench, f"two layers of random weights, {size}; a large KV cache", measured, job, known, None)
+    blocks = max(known.tokens // 10 // vllm_server.BLOCK, _FEWEST_BLOCKS)
+    with vllm_server.running(python, small, folder, blocks=blocks) as url:
+        measured = _measure(bench, "cache cut", url, job, _REAL)
+    what = f"KV cache of {blocks * vllm_server.BLOCK} of {known.tokens} tokens"
+    yield _table(bench, f"{vllm_server.MODEL_NAME}, {size}; {what}", measured, job, known, 1.25)
+    with vllm_server.running(python, small, folder) as url:
+        measured = _measure(bench, "large cache", url, job, _REAL)
+    yield _table(bench, f"{vllm_server.MODEL_NAME}, {size}; a large KV cache", measured, job, known, 1.0)
 
 
 def _prompts(url: str, job: Job) -> _Prompts:

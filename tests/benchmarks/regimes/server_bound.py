@@ -39,7 +39,7 @@ def run(bench: Bench) -> list[Table]:
     """One table."""
     asked, server, best = job(bench), stub(bench), ideal(bench)
     entries = five(asked, server)
-    measured = bench.measure("server_bound", [entry for entry in entries if entry.job.is_ours])
+    measured = bench.measure("server_bound", [e for e in entries if e.job.is_ours], together="entries")
     measured.add(bench.measure("server_bound", [e for e in entries if not e.job.is_ours], together="entries"))
     bench.kept["server_bound"] = measured
 
@@ -61,7 +61,7 @@ def run(bench: Bench) -> list[Table]:
         [
             f"ideal: {best:.2f} s, the in-order schedule: each slot, as it gets free, takes the next sample.",
             f"wall / ideal: medians of {bench.repeats}. Ours includes making prompts and reading replies.",
-            "The alternatives run side by side, on both CPUs.",
+            "Side by side, each with a server of its own: the alternatives; the two of ours.",
             "per request: samples in one HTTP request; extra: conversations sent beyond one for each sample.",
         ],
         [Target(f"wall / ideal of {name}", _ratio(measured, name, best), 1.03, digits=3) for name in (BATCH, SINGLE)],

@@ -26,7 +26,7 @@ def run(bench: Bench) -> list[Table]:
     others = [replace(e, stub=replace(hanging, faulty_attempts=1)) for e in entries if not e.job.is_ours]
     plain = bench.kept.get("server_bound")
     if plain is None:
-        plain = bench.measure("tail (no hangs)", [replace(entry, stub=server) for entry in ours])
+        plain = bench.measure("tail (no hangs)", [replace(entry, stub=server) for entry in ours], together="entries")
     measured = bench.measure("tail", ours, together="entries")
     measured.add(bench.measure("tail", others, together="runs"))
 

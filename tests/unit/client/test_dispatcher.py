@@ -379,7 +379,9 @@ def test_a_thread_whose_time_is_up_when_it_is_called_takes_what_it_was_called_fo
     assert results(second) == [["SECOND"]]
 
 
-def test_nothing_of_a_call_is_kept_alive_after_it(run):
+def test_nothing_of_a_call_is_kept_alive_after_it(run, monkeypatch):
+    monkeypatch.setattr(module, "_IDLE_S", 1000.0)  # the threads stay
+
     class Text:
         pass
 
