@@ -44,6 +44,11 @@ class Board:
         return not (self.busy or self._delayed or self.loads)
 
     @property
+    def is_draining(self) -> bool:
+        """Whether what is under way is all that there is."""
+        return not (self.busy or self.outside)
+
+    @property
     def waiting(self) -> int:
         """Conversations that wait."""
         urgent = sum(len(questions) for channel in self.busy for questions in channel.urgent)

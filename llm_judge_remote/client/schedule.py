@@ -69,7 +69,7 @@ class Schedule:
             load, at = self._load(channel, now)
             if not channel:
                 del self._board.busy[channel]
-                if not self._board.busy:
+                if self._board.is_draining:
                     self._look_at = now  # what is under way is all there is: less patience with stragglers
             elif load is not None:
                 self._board.busy.move_to_end(channel)

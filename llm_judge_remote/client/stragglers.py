@@ -27,7 +27,7 @@ def ask_stragglers_again(board: Board, now: float) -> float:
             continue
         key = (server, len(load.questions))
         if key not in patience:
-            patience[key] = _patience(_known(channel, server), len(load.questions), draining=not board.busy)
+            patience[key] = _patience(_known(channel, server), len(load.questions), draining=board.is_draining)
         due = load.sent_at + patience[key]
         if due > now:
             soonest = min(soonest, due)

@@ -1,0 +1,41 @@
+import pytest
+
+from llm_judge_remote import JudgeSettings
+from llm_judge_remote.scoring import standby as module
+from llm_judge_remote.scoring.fallback import fallback_score
+from llm_judge_remote.scoring.standby import Standby
+
+ROWS = [("a b c", ["a b d", "x"]), ("same", ["same"]), ("nothing alike", ["1 2 3"])]
+
+
+@pytest.mark.parametrize("fallback", ["lexical", "zero", 0.25, "raise"])
+def test_it_gives_what_the_fallback_gives(fallback):
+    settings, standby = JudgeSettings(fallback=fallback), Standby()
+    for candidate, references in ROWS * 2:
+        assert standby.score(settings, candidate, references) == fallback_score(settings, candidate, references)
+
+
+def test_what_was_made_ready_is_not_computed_again(monkeypatch):
+    settings, standby = JudgeSettings(), Standby()
+    standby.make([(settings, *row) for row in ROWS])
+    monkeypatch.setattr(module, "fallback_score", lambda *_: pytest.fail("computed again"))
+    assert [standby.score(settings, *row) for row in ROWS] == [fallback_score(settings, *row) for row in ROWS]
+
+
+def test_another_metric_is_another_score():
+    standby = Standby()
+    scores = [
+        standby.score(JudgeSettings(fallback_metric=metric), "abcd", ["abce"])
+        for metric in ("word_ratio", "char_ratio")
+    ]
+    assert scores[0] != scores[1]
+
+
+def test_more_rows_need_more_time_and_no_rows_none():
+    settings, standby = JudgeSettings(), Standby()
+    text = "some words of a candidate " * 40
+    few, many = ([(settings, f"{n} {text}", [text])] * n for n in (10, 10_000))
+    assert 0 < standby.seconds(few)
+    assert Standby().seconds(many) > 2 * Standby().seconds(few[:1])
+    assert standby.seconds([]) == 0
+    assert standby.seconds([(JudgeSettings(fallback="zero"), "c", ["r"])] * 100) == 0
