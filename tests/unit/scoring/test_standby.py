@@ -35,7 +35,7 @@ def test_more_rows_need_more_time_and_no_rows_none():
     settings, standby = JudgeSettings(), Standby()
     text = "some words of a candidate " * 40
     few, many = ([(settings, f"{n} {text}", [text])] * n for n in (10, 10_000))
-    assert 0 < standby.seconds(few)
+    assert standby.seconds(few) > 0
     assert Standby().seconds(many) > 2 * Standby().seconds(few[:1])
     assert standby.seconds([]) == 0
     assert standby.seconds([(JudgeSettings(fallback="zero"), "c", ["r"])] * 100) == 0
