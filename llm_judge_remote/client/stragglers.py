@@ -13,6 +13,7 @@ __all__ = ["ask_stragglers_again"]
 
 _LOOK_S = 1.0
 _FEWEST_SIBLINGS = 20
+_ENOUGH = 256
 _CHUNK_PATIENCE = 3.0
 _LEAST_PATIENCE_S = 0.05  # below, it is this process or the network that is late
 
@@ -47,10 +48,14 @@ def ask_stragglers_again(board: Board, now: float) -> float:
 
 
 def _known(channel: Channel, server: Server) -> Latencies:
-    """What the server takes; for one that has shown little so far, what its neighbours take."""
-    if len(server.latencies) >= _FEWEST_SIBLINGS:
+    """What the server takes; for one that has shown little so far, what its neighbours take.
+
+    The first answers are those of the quickest: they tell nothing of the others until there are as many.
+    """
+    if len(server.latencies) >= max(_FEWEST_SIBLINGS, min(server.requests, _ENOUGH)):
         return server.latencies
-    return max((other.latencies for other in channel.pool.servers), key=len)
+    others = [each.latencies for each in channel.pool.servers if len(each.latencies) >= min(each.requests, _ENOUGH)]
+    return max(others, key=len, default=Latencies())
 
 
 def _patience(latencies: Latencies, size: int, *, draining: bool) -> float:
