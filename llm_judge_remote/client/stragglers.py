@@ -28,7 +28,8 @@ def ask_stragglers_again(board: Board, now: float) -> float:
             continue
         key = (server, len(load.questions))
         if key not in patience:
-            patience[key] = _patience(_known(channel, server), len(load.questions), draining=board.is_draining)
+            known = _known(channel, server, len(load.questions))
+            patience[key] = _patience(known, len(load.questions), draining=board.is_draining)
         due = load.sent_at + patience[key]
         if due > now:
             soonest = min(soonest, due)
@@ -47,11 +48,14 @@ def ask_stragglers_again(board: Board, now: float) -> float:
     return soonest
 
 
-def _known(channel: Channel, server: Server) -> Latencies:
+def _known(channel: Channel, server: Server, size: int) -> Latencies:
     """What the server takes; for one that has shown little so far, what its neighbours take.
 
-    The first answers are those of the quickest: they tell nothing of the others until there are as many.
+    The first answers are those of the quickest: they tell nothing of the others until there are as many. Of chunks they
+    do, for none is sent before (`ChunkSize.best`), and one that hangs must not take its neighbours along.
     """
+    if size > 1 and server.latencies:
+        return server.latencies
     if len(server.latencies) >= max(_FEWEST_SIBLINGS, min(server.requests, _ENOUGH)):
         return server.latencies
     others = [each.latencies for each in channel.pool.servers if len(each.latencies) >= min(each.requests, _ENOUGH)]

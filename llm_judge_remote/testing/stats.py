@@ -28,6 +28,12 @@ class RecordedRequest:
     headers: Mapping[str, str]
     body: Any = field(repr=False)
 
+    @property
+    def conversations(self) -> list[Any]:
+        """The messages of each conversation asked about, as they came: one list, or several of a batch."""
+        messages = self.body.get("messages", []) if isinstance(self.body, dict) else []
+        return messages if messages and isinstance(messages[0], list) else [messages] if messages else []
+
 
 @dataclass(frozen=True, slots=True)
 class ServerStats:

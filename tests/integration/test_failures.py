@@ -232,7 +232,8 @@ def test_at_most_batch_size_requests_are_in_flight():
 
 
 def test_retries_have_a_budget_for_all_rows_together():
-    with JudgeServer(faults=[Fault("status", status=429, retry_after=0)]) as server, judge_of(server) as judge:
+    fault = Fault("status", status=429, retry_after=0)
+    with JudgeServer(faults=[fault]) as server, judge_of(server, timeout=2.0) as judge:
         judge.score(samples(400))
         assert server.stats.requests <= 400 + 100
 

@@ -155,8 +155,9 @@ def test_each_row_is_judged_against_its_own_references_only(server):
     compute_score_batched(
         ["d"] * 8, [f"score=0.{n}" for n in range(8)], [f"reference-{n}!" for n in range(8)], server_url=server.url
     )
-    for request in server.requests:
-        text = request.body["messages"][-1]["content"]
+    texts = [messages[-1]["content"] for request in server.requests for messages in request.conversations]
+    assert len(texts) == 8
+    for text in texts:
         (number,) = re.findall(r"score=0\.(\d)", text)
         assert re.findall(r"reference-\d!", text) == [f"reference-{number}!"]
 

@@ -201,3 +201,12 @@ def test_a_server_without_structured_output_ignores_it_as_all_do_the_old_field(c
         assert connect(server).content(structured_outputs={"regex": "x"}) == "free text"
     with JudgeServer(judge="free text") as server:
         assert connect(server).content(guided_regex="x") == "free text"
+
+
+def test_a_recorded_request_tells_its_conversations_alone_or_in_a_batch(connect):
+    with JudgeServer(judge="yes") as server:
+        client = connect(server)
+        client.chat("alone")
+        client.batch(["one", "two"])
+        seen = [[messages[-1]["content"] for messages in each.conversations] for each in server.requests]
+    assert seen == [["alone"], ["one", "two"]]

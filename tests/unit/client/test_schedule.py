@@ -256,6 +256,23 @@ def test_hedges_have_a_budget():
     assert game.schedule.counters.hedged <= 0.04 * 100 + 4
 
 
+def test_a_chunk_that_hangs_does_not_take_its_neighbours_along_however_many_hang():
+    game = Game()
+    for _ in range(4):
+        game.servers[0].latencies.add(0.01)
+    game.chunks_of(4)
+    game.schedule.counters.requests = 1  # not the one that goes alone
+    submission = game.submit(*[f"row {n}" for n in range(16)])
+    chunks = game.take_all()
+    assert len(chunks[0].questions) == 4
+    game.now += 1.0
+    alone = game.take_all()
+    assert [len(load.questions) for load in alone] == [1] * len(alone)
+    for load in alone[:2]:
+        game.settle(load)
+    assert [result is not None for result in submission.results] == [True] * 2 + [False] * 14
+
+
 def test_nothing_is_hedged_when_that_is_off():
     game = Game(hedge=False)
     _, _, hedge = late(game)
