@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from typing import get_args
 
+from llm_judge_remote.testing.constraint import ConstraintKind
 from llm_judge_remote.testing.faults import Fault
 from llm_judge_remote.testing.judge_server import JudgeServer
 from llm_judge_remote.testing.service_time import ServiceTime, parse_service_time
@@ -48,7 +50,9 @@ def _server(options: argparse.Namespace) -> JudgeServer:
         faults=options.fault,
         max_model_len=options.max_model_len,
         batch_endpoint=not options.no_batch_endpoint,
-        structured_outputs=not options.no_structured_outputs,
+        constraint=options.constraint,
+        logprobs=not options.no_logprobs,
+        max_n=options.max_n,
         reasoning_field=None if options.reasoning_field == "none" else options.reasoning_field,
         seed=options.seed,
         keepalive=options.keepalive,
@@ -90,7 +94,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--max-model-len", type=int, default=32768, help="tokens of prompt and reply together")
     add("--no-batch-endpoint", action="store_true", help="answer 404 to batches, as older servers do")
-    add("--no-structured-outputs", action="store_true", help="ignore structured_outputs")
+    add(
+        "--constraint",
+        choices=get_args(ConstraintKind),
+        default="structured_outputs",
+        help="how requests can hold replies to a grammar",
+    )
+    add("--no-logprobs", action="store_true", help="ignore logprobs")
+    add("--max-n", type=int, help="replies to a conversation at most, however many are asked for")
     add("--reasoning-field", choices=["reasoning", "reasoning_content", "none"], default="reasoning")
     add("--seed", type=int, default=0, help="of service times and faults")
     add("--keepalive", type=float, default=5.0, help="seconds that an idle connection stays open")

@@ -60,7 +60,7 @@ def _choice(index: int, generated: Generated, reasoning_field: str) -> dict[str,
     return {
         "index": index,
         "message": message,
-        "logprobs": None,
+        "logprobs": generated.logprobs,
         "finish_reason": generated.finish_reason,
         "stop_reason": None,
         "token_ids": None,

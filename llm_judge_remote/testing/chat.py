@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from llm_judge_remote.testing import bodies
+from llm_judge_remote.testing.constraint import ConstraintKind, Grammar, read_grammar
 from llm_judge_remote.testing.conversation import Conversation, Reply
 from llm_judge_remote.testing.faults import REPLY_FAULTS, Fault, FaultBook
 from llm_judge_remote.testing.generation import Generated, generate
 from llm_judge_remote.testing.judges import JudgeFunction, ScriptRanOutError
+from llm_judge_remote.testing.logprobs import top_logprobs
 from llm_judge_remote.testing.reading import Attempts, conversations, json_object, positive
 from llm_judge_remote.testing.service_time import ServiceTime, seconds_for
 from llm_judge_remote.testing.slots import Slots
@@ -37,10 +41,21 @@ class Options:
     max_model_len: int
     clamp_max_tokens: bool
     batch_endpoint: bool
-    structured_outputs: bool
+    constraint: ConstraintKind
+    logprobs: bool
+    max_n: int | None
     reasoning_field: str | None
     seed: int
     loading: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Wishes:
+    """What a request wants of its replies, and how many to each conversation."""
+
+    copies: int
+    grammar: Grammar | None
+    top_logprobs: int | None
 
 
 @dataclass(slots=True)
@@ -48,6 +63,7 @@ class _Order:
     """One conversation, and all that is settled before it goes into service."""
 
     conversation: Conversation
+    wishes: _Wishes
     budget: int
     fault: Fault | None
     seconds: float
@@ -86,9 +102,10 @@ class Chat:
         options = self._options
         body = json_object(request, options.model)
         batch = request.path == BATCH_PATH
-        copies = positive(body, "n") or 1
-        if batch and copies > 1:
+        wishes = self._wishes(body)
+        if batch and wishes.copies > 1:
             words = "Batch chat completions do not support `n > 1`. Please set `n` to 1."
+            words += f" (parameter=n, value={wishes.copies})"
             raise RequestError(400, words, param="n")
         if body.get("stream"):
             raise RequestError(400, "This server does not stream.", param="stream")
@@ -96,17 +113,27 @@ class Chat:
         wanted = positive(body, "max_completion_tokens") or positive(body, "max_tokens")
         met = conversations(request, body, batch=batch)
         budgets = [self._budget(conversation, wanted) for conversation in met]
-        return [self._order(each, budget, copies) for each, budget in zip(met, budgets, strict=True)]
+        return [self._order(each, wishes, budget) for each, budget in zip(met, budgets, strict=True)]
 
-    def _order(self, conversation: Conversation, budget: int, copies: int) -> _Order:
+    def _wishes(self, body: Mapping[str, Any]) -> _Wishes:
         options = self._options
-        conversation = replace(conversation, attempt=self._attempts.count(conversation.key))
+        return _Wishes(
+            positive(body, "n") or 1,
+            read_grammar(body, options.constraint),
+            top_logprobs(body) if options.logprobs else None,
+        )
+
+    def _order(self, conversation: Conversation, wishes: _Wishes, budget: int) -> _Order:
+        options = self._options
+        attempt = self._attempts.count(conversation.key)
+        conversation = replace(conversation, attempt=attempt, held=wishes.grammar is not None)
         fault = self._faults.strike(conversation)
         seconds = seconds_for(options.service_time, options.seed, conversation)
         if fault is not None and fault.kind == "hang":
             seconds += math.inf if fault.seconds is None else fault.seconds
-        said = [self._ask(conversation, fault) for _ in range(copies)]
-        return _Order(conversation, budget, fault, seconds, said)
+        copies = wishes.copies if options.max_n is None else min(wishes.copies, options.max_n)
+        said = [self._ask(replace(conversation, draw=draw), fault) for draw in range(copies)]
+        return _Order(conversation, wishes, budget, fault, seconds, said)
 
     def _budget(self, conversation: Conversation, wanted: int | None) -> int:
         """The tokens that the reply may have, if prompt and reply fit."""
@@ -141,7 +168,8 @@ class Chat:
                     order.conversation,
                     budget=order.budget,
                     parse_reasoning=options.reasoning_field is not None,
-                    structured=options.structured_outputs and not _gives_reply(order.fault),
+                    grammar=None if _gives_reply(order.fault) else order.wishes.grammar,
+                    top_logprobs=order.wishes.top_logprobs,
                 )
                 for each in order.said
             ]

@@ -29,18 +29,40 @@ class Reply:
     """What the judge says to one conversation.
 
     Attributes:
-        content: The reply's text; None is sent as `null`.
+        content: The reply's text; None is sent as `null`. With `probabilities` it may be left out.
         reasoning: The thinking, sent in the field that the server's `reasoning_field` names.
         finish_reason: As sent; `length` takes its place when `max_tokens` cuts the reply.
         prompt_tokens: For `usage`; None counts the conversation by `count_tokens`.
         completion_tokens: For `usage`; None counts the words of reasoning and content.
+        probabilities: What the judge could have said, with the probability of each text, as the request's `logprobs`
+            show it: `{"Yes": 0.7, "No": 0.2}`. What is missing to 1 is something else. `content` is one of the texts,
+            the most probable one if it is left out.
+
+    Raises:
+        ValueError: The probabilities are none, or the content is not among the texts.
     """
 
-    content: str | None
+    content: str | None = ""
     reasoning: str | None = None
     finish_reason: str = "stop"
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    probabilities: Mapping[str, float] | None = field(default=None, hash=False)
+
+    def __post_init__(self) -> None:
+        """Choose the content."""
+        shares = self.probabilities
+        if shares is None:
+            return
+        # A sum of floats may lie above 1 by what rounding leaves.
+        if not shares or not all(share >= 0.0 for share in shares.values()) or not sum(shares.values()) <= 1.0 + 1e-6:
+            msg = f"probabilities={shares!r}: one or more, not below 0, and together not above 1"
+            raise ValueError(msg)
+        if not self.content:
+            object.__setattr__(self, "content", max(shares, key=lambda text: shares[text]))
+        elif self.content not in shares:
+            msg = f"content={self.content!r} is none of the texts that have a probability"
+            raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +77,8 @@ class Conversation:
         index: Its place in the batch; 0 for a single request.
         key: Digest of roles and texts: equal for equal conversations, whatever they travelled with.
         attempt: How often the server has met this conversation, this time included; from 1.
+        draw: Which of the `n` replies that the request wants this one is; from 0.
+        held: Whether the reply will be held to a grammar, which leaves a judge no room for other words.
     """
 
     messages: Sequence[Mapping[str, Any]]
@@ -64,6 +88,8 @@ class Conversation:
     index: int
     key: bytes
     attempt: int
+    draw: int = 0
+    held: bool = False
 
     @property
     def prompt_tokens(self) -> int:

@@ -1,30 +1,30 @@
-"""The server as tests use it: start, stop, change, count."""
+"""The server as tests use it: made, started, stopped."""
 
 from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from types import TracebackType
-from typing import Literal
+from typing import Literal, get_args
 
 from llm_judge_remote.testing.chat import Options
 from llm_judge_remote.testing.connections import HttpConnection, Listener
+from llm_judge_remote.testing.constraint import ConstraintKind
+from llm_judge_remote.testing.controls import Controls
 from llm_judge_remote.testing.conversation import Reply
-from llm_judge_remote.testing.faults import Fault, FaultBook
+from llm_judge_remote.testing.faults import Fault
 from llm_judge_remote.testing.judges import JudgeFunction, as_judge
 from llm_judge_remote.testing.routes import Api
 from llm_judge_remote.testing.service_time import ServiceTime
-from llm_judge_remote.testing.slots import Slots
-from llm_judge_remote.testing.stats import Counters, RecordedRequest, ServerStats
 
 __all__ = ["JudgeServer"]
 
 _PATIENCE = 5.0  # seconds that `stop` waits for a connection's thread
 
 
-class JudgeServer:
+class JudgeServer(Controls):
     """A threaded HTTP server on a real socket that speaks vLLM's API. It is not an LLM.
 
     Serves `GET /health`, `/version`, `/metrics`, `/v1/models` and `POST /tokenize`, `/v1/chat/completions`,
@@ -60,9 +60,21 @@ class JudgeServer:
         clamp_max_tokens: Take only prompts that are too long by themselves for an error, and otherwise lower
             `max_tokens` to what is left, as vLLM 0.32 does.
         batch_endpoint: Whether `/v1/chat/completions/batch` is there.
-        structured_outputs: Whether `structured_outputs` (`regex`, `choice`) is honoured: the reply is cut
-            down to its last part that matches, and is a 400 if there is none. If not, it is ignored in
-            silence.
+        constraint: How the server wants to be told what a reply is held to. The reply is then cut down to its
+            last part that is allowed; if none is, it is something short that the grammar allows, and a 400 if
+            the server can make up nothing.
+
+            - `structured_outputs`: vLLM's `{"regex": ...}` or `{"choice": [...]}`;
+            - `guided_regex`: the field of vLLM before 0.12, a text;
+            - `regex`: SGLang's, a text;
+            - `response_format`: OpenAI's `json_schema`, an object of one property with a `pattern` or an
+              `enum`. The reply is such an object;
+            - `ignored`: none; all are passed over in silence, as are those of the other kinds above;
+            - `refused`: none; a request that has such a field is a 400.
+        logprobs: Whether `logprobs` and `top_logprobs` are honoured: see `Reply.probabilities`. If not, they
+            are ignored in silence.
+        max_n: How many replies to a conversation there are at most, however many `n` asks for; None for any
+            number.
         reasoning_field: Under which name thinking is sent: `reasoning`, `reasoning_content` (older servers),
             or None for a server without a reasoning parser, which leaves it in the content.
         seed: For service times and shares of faults.
@@ -70,7 +82,7 @@ class JudgeServer:
         keep_requests: How many requests `requests` holds at most.
 
     Raises:
-        ValueError: A number is out of range.
+        ValueError: A number is out of range, or there is no such constraint.
     """
 
     def __init__(
@@ -87,19 +99,24 @@ class JudgeServer:
         max_model_len: int = 32768,
         clamp_max_tokens: bool = False,
         batch_endpoint: bool = True,
-        structured_outputs: bool = True,
+        constraint: ConstraintKind = "structured_outputs",
+        logprobs: bool = True,
+        max_n: int | None = None,
         reasoning_field: Literal["reasoning", "reasoning_content"] | None = "reasoning",
         seed: int = 0,
         keepalive: float | None = 5.0,
         keep_requests: int = 10_000,
     ) -> None:
-        if (slots is not None and slots < 1) or max_model_len < 1 or keep_requests < 0:
-            msg = f"{slots=} and {max_model_len=} start at 1, {keep_requests=} at 0"
+        if min(slots or 1, max_n or 1, max_model_len) < 1 or 0 in (slots, max_n) or keep_requests < 0:
+            msg = f"{slots=}, {max_n=} and {max_model_len=} start at 1, {keep_requests=} at 0"
+            raise ValueError(msg)
+        if constraint not in get_args(ConstraintKind):
+            msg = f"{constraint=} is none of {', '.join(get_args(ConstraintKind))}"
             raise ValueError(msg)
         self._host = host
         self._port = port
         self._keepalive = keepalive
-        self._options = Options(
+        options = Options(
             model=model,
             api_key=api_key,
             judge=as_judge(judge),
@@ -107,15 +124,14 @@ class JudgeServer:
             max_model_len=max_model_len,
             clamp_max_tokens=clamp_max_tokens,
             batch_endpoint=batch_endpoint,
-            structured_outputs=structured_outputs,
+            constraint=constraint,
+            logprobs=logprobs,
+            max_n=max_n,
             reasoning_field=reasoning_field,
             seed=seed,
         )
-        self._counters = Counters(keep_requests)
-        self._slots = Slots(slots, self._counters)
-        self._faults = FaultBook(seed)
-        self._faults.inject(faults)
-        self._api = Api(self._options, self._slots, self._faults, self._counters)
+        super().__init__(options, slots, faults, keep_requests)
+        self._api = Api(options, self._slots, self._faults, self._counters)
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._listener: Listener | None = None
@@ -188,82 +204,3 @@ class JudgeServer:
         """`http://HOST:PORT`, without a slash at the end; valid when started, and kept through a stop."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{self._port}"
-
-    @property
-    def judge(self) -> JudgeFunction:
-        """Where replies come from; takes what the argument takes, also while running."""
-        return self._options.judge
-
-    @judge.setter
-    def judge(self, value: JudgeFunction | Iterable[Reply | str] | Reply | str | None) -> None:
-        self._options.judge = as_judge(value)
-
-    @property
-    def service_time(self) -> float | ServiceTime | None:
-        """Seconds in service, or a function for them; can be set while running."""
-        return self._options.service_time
-
-    @service_time.setter
-    def service_time(self, value: float | ServiceTime | None) -> None:
-        self._options.service_time = value
-
-    @property
-    def loading(self) -> bool:
-        """Set it to answer 503, but for `/metrics` and `/version`, like a server that is not ready."""
-        return self._options.loading
-
-    @loading.setter
-    def loading(self, value: bool) -> None:
-        self._options.loading = value
-
-    def pause(self) -> None:
-        """Take connections and requests, and answer nothing until `resume`; slots stay taken."""
-        self._slots.pause()
-
-    def resume(self) -> None:
-        """Answer again."""
-        self._slots.resume()
-
-    @property
-    def faults(self) -> tuple[Fault, ...]:
-        """The faults that can still strike, in order; set it to replace them all."""
-        return self._faults.active()
-
-    @faults.setter
-    def faults(self, value: Iterable[Fault]) -> None:
-        self._faults.replace(value)
-
-    def inject(self, *faults: Fault) -> None:
-        """Add faults behind those in force."""
-        self._faults.inject(faults)
-
-    def clear_faults(self) -> None:
-        """Let all go well from now on; what has struck already goes on."""
-        self._faults.replace(())
-
-    @property
-    def stats(self) -> ServerStats:
-        """The counts now."""
-        with self._counters.changed:
-            return self._counters.snapshot()
-
-    def wait_until(self, condition: Callable[[ServerStats], bool], timeout: float = 10.0) -> ServerStats:
-        """Wait for something to have happened: `server.wait_until(lambda stats: stats.queued == 3)`.
-
-        Args:
-            condition: Looked at with every change.
-            timeout: Seconds to wait at most.
-
-        Returns:
-            The first counts that fulfil the condition.
-
-        Raises:
-            TimeoutError: It was not fulfilled in time; the message holds the counts.
-        """
-        return self._counters.wait_until(condition, timeout)
-
-    @property
-    def requests(self) -> list[RecordedRequest]:
-        """The requests read so far, oldest first; at most `keep_requests`, the newest ones."""
-        with self._counters.changed:
-            return list(self._counters.recorded)

@@ -23,6 +23,7 @@ class Url(str):
 def test_it_says_where_it_listens_serves_and_ends_well_on_a_signal(connect, tmp_path, number):
     command = [*COMMAND, "--port", "0", "--model", "tiny", "--fault", "status:503:retry_after=3:times=1"]
     command += ["--service-time", "lognormal:0.001,0.5", "--slots", "4", "--reply", "REWARD: 0.25"]
+    command += ["--constraint", "regex", "--no-logprobs", "--max-n", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
         try:
             first = process.stdout.readline()
@@ -31,7 +32,7 @@ def test_it_says_where_it_listens_serves_and_ends_well_on_a_signal(connect, tmp_
             client = connect(Url(first.removeprefix("listening on ").strip()))
             assert client.get("/v1/models").json()["data"][0]["id"] == "tiny"
             assert client.chat(model="tiny").headers["retry-after"] == "3"
-            assert client.content(model="tiny") == "REWARD: 0.25"
+            assert client.content(model="tiny", logprobs=True, top_logprobs=99, n=9) == "REWARD: 0.25"
             process.send_signal(number)
             assert process.wait(20) == 0
             assert "3 requests, 2 conversations" in process.stdout.read()
@@ -49,6 +50,8 @@ def run(*arguments, cwd):
         (("--fault", "explode"), "no kind of fault"),
         (("--service-time", "soon"), "no service time"),
         (("--slots", "0"), "start at 1"),
+        (("--max-n", "0"), "start at 1"),
+        (("--constraint", "guided_json"), "invalid choice"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_refused_with_a_reason(tmp_path, arguments, words):

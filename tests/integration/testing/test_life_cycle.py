@@ -72,7 +72,9 @@ def test_stop_leaves_no_thread_and_no_socket_behind(raw):
     threads, files = set(threading.enumerate()), descriptors()
     faults = [Fault("hang", match="hang"), Fault("drip", seconds=60, match="drip")]
     with JudgeServer(faults=faults, slots=2) as server:
-        connections = [raw(server, text=text) for text in ("drip", "hang", "hang", "hang in the queue")]
+        connections = [raw(server, text="drip")]
+        server.wait_until(lambda stats: stats.conversations == 1)  # past the slots, before the others fill them
+        connections += [raw(server, text=text) for text in ("hang", "hang", "hang in the queue")]
         server.wait_until(lambda stats: stats.faults == {"drip": 1, "hang": 3} and stats.queued == 1)
         server.stop()
         assert set(threading.enumerate()) == threads

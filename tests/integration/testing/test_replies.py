@@ -173,36 +173,6 @@ def test_a_reply_may_hold_what_utf8_cannot(connect):
         assert connect(server).content() == "\ud800 REWARD: 1 \x00 ä"
 
 
-@pytest.mark.parametrize(
-    ("wanted", "content"),
-    [
-        ({"regex": r"(?s).*"}, "I think 0.3 at first.\nREWARD: 0.85"),
-        ({"regex": r"REWARD: (0\.\d+|1\.0)"}, "REWARD: 0.85"),
-        ({"regex": r"[01]\.\d"}, "0.8"),
-        ({"choice": ["REWARD", "0.85"]}, "0.85"),
-        ({"json": {}}, "I think 0.3 at first.\nREWARD: 0.85"),
-    ],
-)
-def test_structured_output_is_the_last_part_of_the_reply_that_matches(connect, wanted, content):
-    with JudgeServer(judge="I think 0.3 at first.\nREWARD: 0.85") as server:
-        assert connect(server).content(structured_outputs=wanted) == content
-
-
-@pytest.mark.parametrize("wanted", [{"regex": "VERDICT"}, {"choice": ["yes", "no"]}, {"regex": "("}])
-def test_structured_output_that_the_reply_cannot_give_is_a_400(connect, wanted):
-    with JudgeServer(judge="REWARD: 0.85") as server:
-        response = connect(server).chat(structured_outputs=wanted)
-    assert response.status_code == 400
-    assert response.json()["error"]["param"] == "structured_outputs"
-
-
-def test_a_server_without_structured_output_ignores_it_as_all_do_the_old_field(connect):
-    with JudgeServer(judge="free text", structured_outputs=False) as server:
-        assert connect(server).content(structured_outputs={"regex": "x"}) == "free text"
-    with JudgeServer(judge="free text") as server:
-        assert connect(server).content(guided_regex="x") == "free text"
-
-
 def test_a_recorded_request_tells_its_conversations_alone_or_in_a_batch(connect):
     with JudgeServer(judge="yes") as server:
         client = connect(server)
