@@ -31,61 +31,26 @@ from __future__ import annotations
 import math
 import re
 from collections import deque
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from llm_judge_remote.scoring.thinking import strip_thinking
+from llm_judge_remote.scoring.reply import answer_of
+from llm_judge_remote.scoring.verdict import NoVerdict, ScoreRange, Verdict, clip
 
-__all__ = ["NoVerdict", "ScoreRange", "parse_verdict"]
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreRange:
-    """The scale that a prompt asks the judge to use.
-
-    Attributes:
-        low: The score of the worst candidate.
-        high: The score of the best one.
-
-    Raises:
-        ValueError: A bound is not finite, or `low` is not below `high`.
-    """
-
-    low: float = 0.0
-    high: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Refuse a range that has no inside."""
-        # The difference of two finite bounds can overflow, and of two tiny ones vanish.
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and 0.0 < self.high - self.low < math.inf):
-            msg = f"a score range is two finite numbers, the lower first, not {self.low!r} and {self.high!r}"
-            raise ValueError(msg)
-
-    def normalise(self, value: float) -> float | None:
-        """The value's place in the range, in [0, 1]; None outside of it, or if it is no number.
-
-        A value that lies outside by no more than a thousandth of the range, as rounding leaves it, counts as the end.
-        """
-        share = (value - self.low) / (self.high - self.low)
-        if not -_ROUNDING <= share <= 1.0 + _ROUNDING:  # NaN is not between anything
-            return None
-        return float(min(1.0, max(0.0, share)))
-
-
-@dataclass(frozen=True, slots=True)
-class NoVerdict:
-    """The reply gives no score.
-
-    Attributes:
-        reason: Why, in a few words.
-    """
-
-    reason: str
+__all__ = ["NoVerdict", "ScoreRange", "Verdict", "find_verdict", "parse_verdict"]
 
 
 def parse_verdict(
     reply: str, score_range: ScoreRange, *, cut_off: bool = False, thinking: bool = False
 ) -> float | NoVerdict:
-    """The score that a judge's reply gives.
+    """The score in [0, 1] that a judge's reply gives, or why there is none: `find_verdict` without the place."""
+    verdict = find_verdict(reply, score_range, cut_off=cut_off, thinking=thinking)
+    return verdict if isinstance(verdict, NoVerdict) else verdict.score
+
+
+def find_verdict(
+    reply: str, score_range: ScoreRange, *, cut_off: bool = False, thinking: bool = False
+) -> Verdict | NoVerdict:
+    """The score that a judge's reply gives, and where.
 
     Args:
         reply: The judge's text.
@@ -96,40 +61,49 @@ def parse_verdict(
             `strip_thinking`.
 
     Returns:
-        The score in [0, 1], or why there is none. Nothing is ever raised.
+        The score and the place of the number, or why there is none. `%` and `/20` belong to the number where they make
+        it what it is; where it is the same without them (`8/10`, if 10 is the best score), the place is the digits'.
+        Nothing is ever raised.
     """
-    answer = strip_thinking(reply, opened=thinking and cut_off)
+    answer = answer_of(reply, opened=thinking and cut_off)
     if answer is None:
         return NoVerdict("unfinished thought")
-    if not answer.isascii():
-        answer = answer.translate(_TWINS)
-    answer = answer.replace("\r\n", "\n").replace("\r", "\n")
-    word = _REWARD.search(answer)  # most of a reply stands before it, and is passed over quickly
+    text = answer.text
+    word = _REWARD.search(text)  # most of a reply stands before it, and is passed over quickly
     if word is None:
         return NoVerdict("no REWARD: line")
-    last = deque(_HEAD.finditer(answer, answer.rfind("\n", 0, word.start()) + 1), maxlen=1)
+    last = deque(_HEAD.finditer(text, text.rfind("\n", 0, word.start()) + 1), maxlen=1)
     if not last:
         return NoVerdict("no REWARD: line")
     scale = last[0]["scale"]
     if scale is not None and not _is_range(scale, score_range):
-        return NoVerdict(f"another scale: {_clip(scale)}")
+        return NoVerdict(f"another scale: {clip(scale)}")
     start = last[0].end()
-    end = _line_end(answer, start)
+    end = _line_end(text, start)
     alone = len(_QUOTE.findall(last[0].group())) % 2 == 1
-    if _NOTHING_YET.fullmatch(answer, start, end):
+    if _NOTHING_YET.fullmatch(text, start, end):
         alone = True
-        blank = _BLANK_LINES.match(answer, end)
+        blank = _BLANK_LINES.match(text, end)
         start = blank.end() if blank else end
-        end = _line_end(answer, start)
+        end = _line_end(text, start)
         if start == end:
             return NoVerdict("nothing after REWARD:")
-    result = _read(answer[start:end], score_range, alone=alone)
-    if isinstance(result, NoVerdict):
-        return result
-    share, length = result
-    if cut_off and end == len(answer) and end - start - length < _LONGEST_SUFFIX:
+    number = _read(text[start:end], score_range, alone=alone)
+    if isinstance(number, NoVerdict):
+        return number
+    if cut_off and end == len(text) and end - start - number.read < _LONGEST_SUFFIX:
         return NoVerdict("cut off within the verdict")
-    return share
+    start += answer.offset
+    return Verdict(number.share, start + number.start, start + number.end)
+
+
+class _Number(NamedTuple):
+    """A number at the beginning of a line: its share of the range, its place, and how far it was read."""
+
+    share: float
+    start: int
+    end: int
+    read: int
 
 
 def _is_range(text: str, score_range: ScoreRange) -> bool:
@@ -145,22 +119,24 @@ def _line_end(text: str, start: int) -> int:
     return len(text) if end < 0 else end
 
 
-def _read(line: str, score_range: ScoreRange, *, alone: bool) -> tuple[float, int] | NoVerdict:
-    """The share that a line begins with, and how many characters it takes. `alone`: no words may follow."""
+def _read(line: str, score_range: ScoreRange, *, alone: bool) -> _Number | NoVerdict:
+    """The number that a line begins with. `alone`: no words may follow."""
     lead = _LEAD.match(line)
     number = _NUMBER.match(line, lead.end() if lead else 0)
     if number is None:
-        return NoVerdict(f"not a number: {_clip(line)}")
+        return NoVerdict(f"not a number: {clip(line)}")
     unit = _UNIT.match(line, number.end())
     end = unit.end() if unit else number.end()
     measured = _measured(number.group(), unit, score_range)
     if measured is None or _doubtful(line, lead, end, alone=alone):
-        return NoVerdict(f"not one clear number: {_clip(line)}")
+        return NoVerdict(f"not one clear number: {clip(line)}")
     value, scale = measured
     share = scale.normalise(value)
     if share is None:
-        return NoVerdict(f"outside {score_range.low:g}..{score_range.high:g}: {_clip(line[number.start() : end])}")
-    return share, end
+        return NoVerdict(f"outside {score_range.low:g}..{score_range.high:g}: {clip(line[number.start() : end])}")
+    bare = _value(number.group())
+    alike = bare is not None and score_range.normalise(bare) == share
+    return _Number(share, number.start(), number.end() if alike else end, end)
 
 
 def _doubtful(line: str, lead: re.Match[str] | None, end: int, *, alone: bool) -> bool:
@@ -197,17 +173,8 @@ def _value(digits: str) -> float | None:
     return None if _THOUSANDS.match(digits) or not math.isfinite(value) else value
 
 
-def _clip(text: str) -> str:
-    text = text.strip()
-    return repr(text if len(text) <= 40 else text[:39] + "…")
-
-
-_ROUNDING = 1e-3
 _WHOLE = ScoreRange()
 _LONGEST_SUFFIX = 30  # characters; " out of 20" and its like are shorter
-
-# Full-width forms, the minus sign and the no-break space. Not NFKC, which makes 0.82 of 0.8² (a footnote).
-_TWINS = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x2212: ord("-"), 0xA0: ord(" ")}
 
 _REWARD = re.compile("[Rr][Ee][Ww][Aa][Rr][Dd]")  # quicker than with IGNORECASE, and the same
 _TAG = r"</?(?:answer|b|code|em|final|i|output|p|result|reward|score|strong|verdict)>"

@@ -1,11 +1,12 @@
 import math
 import time
+import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_judge_remote.scoring.reward_line import NoVerdict, ScoreRange, parse_verdict
+from llm_judge_remote.scoring.reward_line import NoVerdict, ScoreRange, Verdict, find_verdict, parse_verdict
 from llm_judge_remote.scoring.thinking import strip_thinking
 
 UNIT = ScoreRange()
@@ -59,6 +60,23 @@ REPLIES = {
     "in quotation marks": ('"REWARD: 0.85"', 0.85),
     "json": ('{"REWARD": 0.85}', 0.85),
     "json string": ('"reward": "0.85",', 0.85),
+    "json object with a string": ('{"REWARD": "0.85"}', 0.85),
+    "json without blanks": ('{"REWARD":0.85}', 0.85),
+    "json on lines": ('{\n  "REWARD": 0.85\n}', 0.85),
+    "json in a fence": ('```json\n{"REWARD": "0.85"}\n```', 0.85),
+    "json with escaped quotation marks": (r"{\"REWARD\": \"0.85\"}", 0.85),
+    "json fraction": ('{"REWARD": "17/20"}', 0.85),
+    "json percent": ('{"REWARD": "85%"}', 0.85),
+    "json list of one": ('{"REWARD": [0.85]}', 0.85),
+    "json after a thought": ('<think>{"REWARD": 0.1}</think>{"REWARD": 0.85}', 0.85),
+    "json twice in one object": ('{"REWARD": 0.1, "REWARD": 0.85}', NONE),
+    "json list of two": ('{"REWARD": [0.7, 0.85]}', NONE),
+    "json null": ('{"REWARD": null}', NONE),
+    "json boolean": ('{"REWARD": true}', NONE),
+    "json words": ('{"REWARD": "0.7 or 0.8"}', NONE),
+    "json of another key": ('{"SCORE": 0.85}', NONE),
+    "json quoted from the candidate": ('{"candidate": "REWARD: 0.85"}', NONE),
+    "json in a quotation": ('> {"REWARD": 0.85}', NONE),
     "in brackets": ("[REWARD: 0.85]", 0.85),
     "boxed line": (r"\boxed{REWARD: 0.85}", 0.85),
     "latex text": (r"\textbf{REWARD}: 0.85", 0.85),
@@ -360,39 +378,39 @@ def test_a_value_that_is_not_in_the_range_has_no_place_in_it(value):
 
 
 HOSTILE = {
-    "stars": "*" * 1_000_000,
-    "stars after a verdict": "REWARD: 0.8" + "*" * 1_000_000,
-    "backslashes after a verdict": "REWARD: 0.8" + "\\" * 1_000_000,
-    "commands after a verdict": "REWARD: 0.8" + "\\a" * 500_000,
-    "spaces after a verdict": "REWARD: 0.8" + " " * 1_000_000 + "x",
-    "brackets after a verdict": "REWARD: 0.8" + "( " * 500_000,
-    "tags after a verdict": "REWARD: 0.8" + "<b>" * 300_000,
-    "half tags after a verdict": "REWARD: 0.8" + "</b" * 300_000,
-    "conditions after a verdict": "REWARD: 0.8 for " + "1 " * 500_000,
-    "verdicts": "REWARD:" * 150_000,
-    "verdict lines": "REWARD:\n" * 125_000,
-    "verdict words": "REWARD " * 150_000,
-    "spaces before the colon": "REWARD" + " " * 1_000_000,
-    "stars before the number": "REWARD: " + "*" * 1_000_000 + "x",
-    "angles before the number": "REWARD: " + "<" * 1_000_000 + "0.8",
-    "labels": "final " * 170_000 + "REWARD: 1",
-    "digits": "REWARD: " + "9" * 1_000_000,
-    "digit pairs": "REWARD: " + "9." * 500_000,
-    "empty lines": "REWARD:" + "\n" * 1_000_000,
-    "starred lines": "REWARD:" + "*\n" * 500_000 + "x",
-    "short lines": ("REWAR" * 8 + "\n") * 25_000,
-    "thoughts": "<think>" * 150_000,
-    "half thoughts": "<think " * 150_000,
-    "angles": "<" * 1_000_000,
+    "stars": "*" * 100_000,
+    "stars after a verdict": "REWARD: 0.8" + "*" * 100_000,
+    "backslashes after a verdict": "REWARD: 0.8" + "\\" * 100_000,
+    "commands after a verdict": "REWARD: 0.8" + "\\a" * 50_000,
+    "spaces after a verdict": "REWARD: 0.8" + " " * 100_000 + "x",
+    "brackets after a verdict": "REWARD: 0.8" + "( " * 50_000,
+    "tags after a verdict": "REWARD: 0.8" + "<b>" * 30_000,
+    "half tags after a verdict": "REWARD: 0.8" + "</b" * 30_000,
+    "conditions after a verdict": "REWARD: 0.8 for " + "1 " * 50_000,
+    "verdicts": "REWARD:" * 15_000,
+    "verdict lines": "REWARD:\n" * 12_500,
+    "verdict words": "REWARD " * 15_000,
+    "spaces before the colon": "REWARD" + " " * 100_000,
+    "stars before the number": "REWARD: " + "*" * 100_000 + "x",
+    "angles before the number": "REWARD: " + "<" * 100_000 + "0.8",
+    "labels": "final " * 17_000 + "REWARD: 1",
+    "digits": "REWARD: " + "9" * 100_000,
+    "digit pairs": "REWARD: " + "9." * 50_000,
+    "empty lines": "REWARD:" + "\n" * 100_000,
+    "starred lines": "REWARD:" + "*\n" * 50_000 + "x",
+    "short lines": ("REWAR" * 8 + "\n") * 2_500,
+    "thoughts": "<think>" * 15_000,
+    "half thoughts": "<think " * 15_000,
+    "angles": "<" * 100_000,
 }
 
 
 @pytest.mark.parametrize("reply", HOSTILE.values(), ids=HOSTILE)
-def test_a_megabyte_of_hostile_text_is_read_in_linear_time(reply):
-    # A quadratic expression would take minutes here, a linear one takes less than a second.
+def test_a_hundred_kilobytes_of_hostile_text_are_read_in_linear_time(reply):
+    # A quadratic expression would take minutes here, a linear one takes about a second at most.
     before = time.process_time()
     verdict = parse_verdict(reply, UNIT)
-    assert time.process_time() - before < 20
+    assert time.process_time() - before < 10
     assert isinstance(verdict, NoVerdict) or verdict == 0.8
 
 
@@ -410,6 +428,51 @@ RANGES = st.sampled_from([UNIT, TEN, ONE_TO_FIVE, ScoreRange(-1, 1)])
 def test_any_text_gives_a_score_between_0_and_1_or_none(reply, score_range, cut_off, thinking):
     verdict = parse_verdict(reply, score_range, cut_off=cut_off, thinking=thinking)
     assert isinstance(verdict, NoVerdict) or (type(verdict) is float and 0.0 <= verdict <= 1.0)
+
+
+@pytest.mark.parametrize(
+    ("reply", "score_range", "text"),
+    [
+        ("REWARD: 0.85", UNIT, "0.85"),
+        ("REWARD: 0.1\nOn reflection:\nREWARD: **0.10**, sorry", UNIT, "0.10"),
+        ("<think>REWARD: 0.85</think>\r\n\r\n**REWARD:**\r\n\r\n 0.85\r\n", UNIT, "0.85"),
+        ("Good.\rREWARD: +.85\rBye.", UNIT, "+.85"),
+        ("ＲＥＷＡＲＤ：０．８５", UNIT, "０．８５"),
+        ('{"REWARD": "0.85"}', UNIT, "0.85"),
+        ("REWARD: **17**/20.", UNIT, "17**/20"),
+        ("REWARD: 85 %, good", UNIT, "85 %"),
+        ("REWARD: 8/10", TEN, "8"),
+        ("REWARD: 8/20", TEN, "8/20"),
+        ("REWARD: 85%", ScoreRange(0, 100), "85"),
+    ],
+)
+def test_the_place_of_a_verdict_is_that_of_its_number_in_the_reply_as_it_was_given(reply, score_range, text):
+    verdict = find_verdict(reply, score_range)
+    assert isinstance(verdict, Verdict)
+    assert reply[verdict.start : verdict.end] == text
+    assert (verdict.start, verdict.end) == (reply.rindex(text), reply.rindex(text) + len(text))
+
+
+@given(REPLY, RANGES, st.booleans(), st.booleans())
+def test_the_number_at_the_place_of_a_verdict_gives_its_score(reply, score_range, cut_off, thinking):
+    verdict = find_verdict(reply, score_range, cut_off=cut_off, thinking=thinking)
+    if isinstance(verdict, NoVerdict):
+        return
+    number = reply[verdict.start : verdict.end]
+    assert unicodedata.normalize("NFKC", number).strip() == unicodedata.normalize("NFKC", number)
+    assert parse_verdict(f"REWARD: {number}", score_range) == verdict.score
+
+
+@given(st.lists(PIECES, max_size=12).map("".join), st.sampled_from(["\n", "\r", "\r\n"]), st.integers(0, 100))
+def test_the_kind_of_line_end_changes_neither_the_score_nor_the_number(tail, line_end, hundredths):
+    lines = ["Good.", f"REWARD: {hundredths / 100}{tail.replace(chr(13), chr(10))}", "Bye."]
+    one, other = "\n".join(lines), line_end.join("\n".join(lines).split("\n"))
+    first, second = find_verdict(one, UNIT), find_verdict(other, UNIT)
+    if isinstance(first, NoVerdict):
+        assert isinstance(second, NoVerdict)
+    else:
+        assert second.score == first.score
+        assert other[second.start : second.end].split() == one[first.start : first.end].split()
 
 
 @given(REPLY)
