@@ -13,10 +13,11 @@ from llm_judge_remote.client.dispatcher import Dispatcher
 from llm_judge_remote.client.submission import Job, Submission, Task
 from llm_judge_remote.conclusion import conclude
 from llm_judge_remote.errors import ConfigError, DeadlineExceededError
-from llm_judge_remote.examination import Ruling, examine
-from llm_judge_remote.judgement import Judgement
-from llm_judge_remote.prompts.template import PromptTemplate
+from llm_judge_remote.examination import Examiner
+from llm_judge_remote.judgement import Judgement, Outcome
+from llm_judge_remote.ruling import Ruling
 from llm_judge_remote.sample import Sample
+from llm_judge_remote.scoring.fallback import Calibrations, Fallback
 from llm_judge_remote.scoring.standby import Standby
 from llm_judge_remote.settings import JudgeSettings
 
@@ -27,19 +28,24 @@ __all__ = ["Call", "Plan", "Row"]
 class Plan:
     """How rows with the same settings are judged."""
 
-    settings: JudgeSettings
-    template: PromptTemplate
+    examiner: Examiner
     channel: Channel
     cache: ReplyCache | None
     kind: Hashable
 
+    @property
+    def settings(self) -> JudgeSettings:
+        """Those of the rows."""
+        return self.examiner.settings
+
     def task(self, sample: Sample, reference: str) -> Task[Ruling]:
         """The job of judging a sample against one of its references."""
         start = functools.partial(self._job, sample, reference)
-        return Task(start, self.channel, self.kind, (self.kind, self.template.name, sample.problem, reference))
+        group = (self.kind, self.examiner.template.name, sample.problem, reference)
+        return Task(start, self.channel, self.kind, group, alone=self.examiner.request.draws > 1)
 
     def _job(self, sample: Sample, reference: str) -> Job[Ruling]:
-        job = examine(sample, reference, self.settings, self.template)
+        job = self.examiner.examine(sample, reference)
         if self.cache is None:
             return job
         return remembering(job, self.cache, self.settings.server_url, lambda ruling: ruling.score is not None)
@@ -60,7 +66,9 @@ class Call:
 
     submission: Submission[Ruling]
 
-    def __init__(self, samples: Sequence[Sample], settings: JudgeSettings, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self, samples: Sequence[Sample], settings: JudgeSettings, dispatcher: Dispatcher, calibrations: Calibrations
+    ) -> None:
         self.samples = samples
         self.settings = settings
         self.dispatcher = dispatcher
@@ -69,6 +77,7 @@ class Call:
         self.rows: list[Row] = []
         self.met_unavailable_server = False
         self._standby = Standby()
+        self._fallback = Fallback(self._standby, calibrations)
 
     @property
     def is_running(self) -> bool:
@@ -97,19 +106,31 @@ class Call:
     def judgements(self) -> list[Judgement]:
         """What became of the rows."""
         now = time.monotonic()
+        is_late = self.until is not None and now >= self.until
         rulings = (self._ruling(index, now) for index in range(len(self.submission.results)))
-        found: list[Judgement] = []
-        for sample, row in zip(self.samples, self.rows, strict=True):
+        found: list[Judgement | None] = []
+        open_rows: list[tuple[int, list[Ruling]]] = []
+        for index, (sample, row) in enumerate(zip(self.samples, self.rows, strict=True)):
+            found.append(row.done)
             if row.done is not None:
-                found.append(row.done)
                 continue
             if row.error is not None:
                 own = [Ruling(error=row.error, finished_at=self.began)]
             else:
                 own = [next(rulings) for _ in sample.references]
                 self.met_unavailable_server |= any(ruling.is_unavailable for ruling in own)
-            found.append(conclude(sample, own, row.settings, self.began, self._standby.score))
-        return found
+            if any(ruling.score is None for ruling in own):
+                open_rows.append((index, own))  # what stands in for the judge's score may depend on the others
+                continue
+            found[index] = judgement = self._conclude(index, own)
+            if judgement.outcome is Outcome.JUDGED:
+                self._fallback.judged(row.settings, sample, judgement.score, learn=not is_late)
+        for index, own in open_rows:
+            found[index] = self._conclude(index, own)
+        return [judgement for judgement in found if judgement is not None]
+
+    def _conclude(self, index: int, rulings: Sequence[Ruling]) -> Judgement:
+        return conclude(self.samples[index], rulings, self.rows[index].settings, self.began, self._fallback.score)
 
     def _unfinished(self) -> list[tuple[JudgeSettings, str, list[str]]]:
         """Settings, candidate and references of what is still under way."""

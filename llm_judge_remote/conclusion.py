@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from llm_judge_remote.errors import JudgeError
-from llm_judge_remote.examination import Ruling
 from llm_judge_remote.judgement import Judgement, Outcome
+from llm_judge_remote.ruling import Ruling
 from llm_judge_remote.sample import Sample
-from llm_judge_remote.scoring.fallback import fallback_score
+from llm_judge_remote.scoring.fallback import Replacement
 from llm_judge_remote.settings import JudgeSettings
 
 __all__ = ["conclude"]
+
+Fallback = Callable[[JudgeSettings, Sample, Sequence[str]], Replacement | None]
 
 
 def conclude(
@@ -19,7 +21,7 @@ def conclude(
     rulings: Sequence[Ruling],
     settings: JudgeSettings,
     began: float,
-    fallback: Callable[[JudgeSettings, str, Sequence[str]], float | None] = fallback_score,
+    fallback: Fallback,
 ) -> Judgement:
     """The judgement on a sample: the best ruling counts.
 
@@ -31,23 +33,25 @@ def conclude(
         rulings: One for each of its references, in order; or a single one without a score, when none could be asked.
         settings: Of this row.
         began: Monotonic time when the call began.
-        fallback: Gives the fallback score.
+        fallback: Gives the score in place of the failed references'.
     """
     judged = [(ruling.score, -index) for index, ruling in enumerate(rulings) if ruling.score is not None]
     failed = [index for index, ruling in enumerate(rulings) if ruling.score is None]
     score, negated = max(judged, default=(0.0, 1))
     index = -negated  # of equal scores the first reference's
-    outcome, reason = Outcome.JUDGED, ""
+    outcome, reason, replaced_by = Outcome.JUDGED, "", ""
+    if judged and rulings[index].gated:
+        outcome, reason = Outcome.GATED, f"the final answer {'equals' if score else 'is not'} the reference's"
     if failed and score < 1.0:
         reason = _words(rulings[failed[0]].error)
         unjudged = [sample.references[number] for number in failed] if len(rulings) > 1 else sample.references
-        replacement = fallback(settings, sample.candidate, unjudged)
+        replacement = fallback(settings, sample, unjudged)
         if replacement is None:
             outcome, score, index = Outcome.FAILED, 0.0, -1
         else:
             outcome = Outcome.FALLBACK
-            if not judged or replacement > score:
-                score, index = replacement, -1
+            if not judged or replacement.score > score:
+                score, index, replaced_by = replacement.score, -1, replacement.by
     shown = rulings[index] if index >= 0 else rulings[failed[0]]
     return Judgement(
         score=score,
@@ -67,6 +71,11 @@ def conclude(
         hedged=any(ruling.hedged for ruling in rulings),
         shared=any(ruling.shared for ruling in rulings),
         cached=any(ruling.cached for ruling in rulings),
+        constrained=shown.constrained,
+        votes=shown.votes if index >= 0 else 0,
+        spread=shown.spread if index >= 0 else 0.0,
+        mass=shown.mass,
+        fallback_by=replaced_by,
     )
 
 

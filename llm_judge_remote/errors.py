@@ -9,6 +9,7 @@
      │    ├── ConnectionDroppedError   the connection ended before the reply did
      │    ├── AttemptTimeoutError      the attempt took longer than `timeout`
      │    ├── InvalidReplyError        an answer that is not a chat completion
+     │    ├── IncapableError           the server cannot do what the settings insist on
      │    └── StatusError              an HTTP status other than 200
      │         ├── OverloadedError          429, 503: the server asks for less
      │         ├── AuthenticationError      401, 403: the key
@@ -37,6 +38,7 @@ __all__ = [
     "ConfigError",
     "ConnectionDroppedError",
     "DeadlineExceededError",
+    "IncapableError",
     "InvalidReplyError",
     "JudgeError",
     "JudgingFailedError",
@@ -117,6 +119,13 @@ class AttemptTimeoutError(ServerError):
 class InvalidReplyError(ServerError):
     """The server answered 200 with something that is not a chat completion."""
 
+    answered = True
+
+
+class IncapableError(ServerError):
+    """The server works, and cannot do what the settings insist on."""
+
+    retryable = False
     answered = True
 
 

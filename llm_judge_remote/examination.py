@@ -1,157 +1,208 @@
-"""How one candidate is judged against one reference: what is asked, and what is made of the replies.
-
-`examine` is a conversation without a wire: it yields requests and is sent replies, so the same few lines serve one
-sample or thousands, whatever carries them.
-"""
+"""The conversation with the judge about one candidate and one reference."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
 
 from llm_judge_remote.client.chat import ChatReply, ChatRequest
+from llm_judge_remote.client.constraint import Grammar
 from llm_judge_remote.client.submission import Job
-from llm_judge_remote.errors import JudgeError, NoVerdictError, PromptTooLongError, ServerError
-from llm_judge_remote.prompts.fence import middle_cut
+from llm_judge_remote.errors import ConfigError, JudgeError, NoVerdictError, PromptTooLongError
+from llm_judge_remote.prompts.fence import Fence, middle_cut
 from llm_judge_remote.prompts.template import Message, PromptTemplate
+from llm_judge_remote.reading import Reader, Vote
+from llm_judge_remote.rules.gate import rule_verdict
+from llm_judge_remote.ruling import Ruling
 from llm_judge_remote.sample import Sample
-from llm_judge_remote.scoring.reward_line import NoVerdict, ScoreRange, parse_verdict
+from llm_judge_remote.scoring.verdict import NoVerdict
+from llm_judge_remote.scoring.votes import reduce_votes
 from llm_judge_remote.settings import JudgeSettings
 
-__all__ = ["Ruling", "examine", "request_for"]
+__all__ = ["Examiner"]
 
 _MOST_CUTS = 6
 _FEWEST_CHARACTERS = 200  # less of a candidate than this is not worth judging
 _MARGIN_TOKENS = 48  # the note in the middle, and what tokenizes differently around it
+_ALTERNATIVES = 20  # the most that vLLM and OpenAI tell
 
 
-@dataclass(slots=True)
-class Ruling:
-    """What came of one candidate and one reference.
+class Examiner:
+    """Holds the conversations that settings and a template ask for.
 
-    Attributes:
-        score: The judge's, in [0, 1], or None.
-        error: Why there is no score.
-        reply: The judge's last text.
-        candidate_cut: Whether the middle of the candidate was left out.
-        server: The address asked last.
-        attempts: Requests sent.
-        prompt_tokens: Of all replies together.
-        completion_tokens: Of all replies together.
-        queued_s: Seconds until the first request was sent.
-        service_s: Seconds that the servers took for the replies.
-        chunk: Conversations in the last request.
-        hedged: Whether a request was sent once more because it took so long.
-        shared: Whether the reply to an equal request was taken.
-        cached: Whether a reply was known from before.
-        finished_at: Monotonic time.
+    Args:
+        settings: How to ask.
+        template: What to ask.
+
+    Raises:
+        ConfigError: The template does not allow what the settings insist on.
     """
 
-    score: float | None = None
-    error: Exception | None = None
-    reply: str = ""
-    candidate_cut: bool = False
-    server: str = ""
-    attempts: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    queued_s: float = 0.0
-    service_s: float = 0.0
-    chunk: int = 0
-    hedged: bool = False
-    shared: bool = False
-    cached: bool = False
-    finished_at: float = 0.0
-
-    @property
-    def is_unavailable(self) -> bool:
-        """Whether there is no score because no server answered."""
-        return isinstance(self.error, ServerError) and not self.error.answered
-
-    def note(self, reply: ChatReply) -> None:
-        """Add what a reply cost."""
-        self.reply = reply.content or reply.reasoning
-        self.server = reply.server
-        passage = reply.passage
-        self.queued_s = self.queued_s or passage.queued_s
-        self.service_s += passage.service_s
-        self.chunk = passage.chunk
-        self.hedged |= passage.hedged
-        self.shared |= passage.shared
-        self.cached |= passage.cached
-        self.attempts += passage.attempts
-        self.prompt_tokens += reply.prompt_tokens
-        self.completion_tokens += reply.completion_tokens
-
-
-def examine(sample: Sample, reference: str, settings: JudgeSettings, template: PromptTemplate) -> Job[Ruling]:
-    """Judge a sample against one of its references; returns a ruling whatever happens."""
-    ruling = Ruling()
-    try:
-        request, reply, verdict = yield from _first_ask(sample, reference, settings, template, ruling)
-        if isinstance(verdict, NoVerdict):
-            reply = yield _asked_again(request, reply)
-            ruling.note(reply)
-            verdict = _verdict(reply, settings, template)
-        if isinstance(verdict, NoVerdict):
-            msg = f"the judge gave no verdict: {verdict.reason}"
-            raise NoVerdictError(msg, reply=ruling.reply)
-        ruling.score = verdict
-    except Exception as error:  # noqa: BLE001 (the pipeline's boundary: no sample may stop another)
-        ruling.error = error.with_traceback(None)  # which would keep the prompt alive
-        if isinstance(error, JudgeError):
-            ruling.attempts += error.attempts
-            ruling.server = getattr(error, "server", "") or ruling.server
-    ruling.finished_at = time.monotonic()
-    return ruling
-
-
-def request_for(messages: tuple[Message, ...], settings: JudgeSettings, template: PromptTemplate) -> ChatRequest:
-    """The request that asks the judge these messages."""
-    return ChatRequest(
-        messages=messages,
-        model=settings.model_name,
-        temperature=settings.temperature,
-        top_p=settings.top_p,
-        max_tokens=settings.max_new_tokens,
-        enable_thinking=settings.enable_thinking,
-        seed=settings.seed,
-        grammar=template.grammar if settings.structured_output == "on" and not settings.enable_thinking else None,
-    )
-
-
-def _first_ask(
-    sample: Sample, reference: str, settings: JudgeSettings, template: PromptTemplate, ruling: Ruling
-) -> Job[tuple[ChatRequest, ChatReply, float | NoVerdict]]:
-    """Ask; a candidate that leaves the model too little room loses its middle until prompt and reply fit."""
-    keep = len(sample.candidate)
-    for cuts_left in reversed(range(_MOST_CUTS + 1)):
-        messages = template.messages(
-            problem=sample.problem, reference=reference, candidate=middle_cut(sample.candidate, keep)
-        )
-        request = request_for(messages, settings, template)
-        try:
-            reply = yield request
-        except PromptTooLongError as error:
-            keep = _shorter(keep, sample.candidate, request, error.prompt_tokens, error.token_limit)
-            if keep < _FEWEST_CHARACTERS or not cuts_left:
-                raise
-            ruling.attempts += error.attempts
-        else:
-            ruling.note(reply)
-            verdict = _verdict(reply, settings, template)
-            # vLLM takes a prompt that leaves no room for the reply, and cuts the reply.
-            filled = reply.finish_reason == "length" and 0 < reply.completion_tokens < request.max_tokens
-            if not (filled and isinstance(verdict, NoVerdict) and cuts_left):
-                return request, reply, verdict
-            shorter = _shorter(
-                keep, sample.candidate, request, reply.prompt_tokens, reply.prompt_tokens + reply.completion_tokens
+    def __init__(self, settings: JudgeSettings, template: PromptTemplate) -> None:
+        if settings.structured_output == "on" and template.grammar is None:
+            msg = (
+                "structured_output=on needs a template that asks for the verdict alone, and prompt_template "
+                f"{template.name} lets the judge say more; set `auto`, or give the template `verdict` or `options`"
             )
-            if shorter < _FEWEST_CHARACTERS:
-                return request, reply, verdict
-            keep = shorter
-        ruling.candidate_cut = True
-    raise AssertionError  # the last round returns or raises
+            raise ConfigError(msg)
+        self.settings = settings
+        self.template = template
+        self._reader = Reader(settings, template)
+        self._fence = Fence(settings.fence_key.get_secret_value(), settings.defences)
+        self._grammar = None
+        if template.grammar is not None and settings.structured_output != "off":
+            self._grammar = Grammar(*template.grammar)
+        thinks = settings.enable_thinking
+        # The probabilities of a word show at its first token, and what the judge would rather say shows only while
+        # nothing holds it.
+        only_first = (
+            settings.scoring == "expected"
+            and bool(template.options)
+            and not thinks
+            and settings.structured_output != "on"
+        )
+        self.request = ChatRequest(
+            messages=(),
+            model=settings.model_name,
+            # What is read are the probabilities: there is nothing to draw, but the thought before them.
+            temperature=settings.temperature if settings.scoring == "text" or thinks else 0.0,
+            top_p=settings.top_p,
+            max_tokens=1 if only_first else settings.max_new_tokens + (settings.thinking_budget if thinks else 0),
+            enable_thinking=thinks,
+            seed=settings.seed,
+            grammar=None if thinks or only_first else self._grammar,
+            needs_grammar=settings.structured_output == "on" and not thinks,
+            top_logprobs=_ALTERNATIVES if settings.scoring == "expected" else 0,
+            draws=settings.votes,
+        )
+
+    def examine(self, sample: Sample, reference: str) -> Job[Ruling]:
+        """Judge a sample against one of its references; returns a ruling whatever happens."""
+        ruling = Ruling()
+        try:
+            right = self._decided(sample)
+            if right is None:
+                yield from self._judge(sample, reference, ruling)
+            else:
+                ruling.score, ruling.gated = float(right), True
+        except Exception as error:  # noqa: BLE001 (the pipeline's boundary: no sample may stop another)
+            ruling.error = error.with_traceback(None)  # which would keep the prompt alive
+            if isinstance(error, JudgeError):
+                ruling.attempts += error.attempts
+                ruling.server = getattr(error, "server", "") or ruling.server
+        ruling.finished_at = time.monotonic()
+        return ruling
+
+    def _decided(self, sample: Sample) -> bool | None:
+        """What the gate says about the row; None: it is the judge's."""
+        gate = self.settings.gate
+        if gate == "off":
+            return None
+        right = _rule_verdict(sample.candidate, sample.references)
+        return right if gate == "both" or right is (gate == "accept") else None
+
+    def _judge(self, sample: Sample, reference: str, ruling: Ruling) -> Job[None]:
+        request, reply = yield from self._first_ask(sample, reference, ruling)
+        wanted = self.settings.votes
+        draws = [reply, *reply.others]
+        while len(draws) < wanted:  # the server gives fewer at a time
+            # By a seed of their own, these are not the reply that came before, nor one that is kept.
+            seed = (self.settings.seed or 0) + len(draws)
+            reply = yield replace(request, draws=wanted - len(draws), seed=seed)
+            ruling.note(reply)
+            draws += [reply, *reply.others]
+        opinions = [self._reader.vote(draw, request) for draw in draws]
+        votes = [each for each in opinions if isinstance(each, Vote)]
+        if 2 * len(votes) <= wanted:
+            silent = next(draw for draw, each in zip(draws, opinions, strict=True) if isinstance(each, NoVerdict))
+            again = self._asked_again(request, silent, wanted - len(votes))
+            reply = yield again
+            ruling.note(reply)
+            opinions = [self._reader.vote(draw, again) for draw in (reply, *reply.others)]
+            votes += [each for each in opinions if isinstance(each, Vote)]
+        if 2 * len(votes) <= wanted:
+            reason = next(each.reason for each in opinions if isinstance(each, NoVerdict))
+            counted = f" ({len(votes)} of {wanted} votes)" if wanted > 1 else ""
+            msg = f"the judge gave no verdict: {reason}{counted}"
+            raise NoVerdictError(msg, reply=ruling.reply)
+        self._count(votes, ruling)
+
+    def _count(self, votes: Sequence[Vote], ruling: Ruling) -> None:
+        """Make the score of the votes."""
+        ruling.mass = sum(vote.mass for vote in votes) / len(votes)
+        if self.settings.scoring == "expected" and (ruling.mass < self.settings.mass_floor or not ruling.mass):
+            msg = (
+                f"the judge gave all verdicts together a probability of {ruling.mass:.3f}, "
+                f"less than mass_floor={self.settings.mass_floor:g}"
+            )
+            raise NoVerdictError(msg, reply=ruling.reply)
+        result = reduce_votes([vote.score for vote in votes], self.settings.vote_reduce)
+        ruling.score, ruling.spread, ruling.votes = result.score, result.spread, len(votes)
+
+    def _first_ask(self, sample: Sample, reference: str, ruling: Ruling) -> Job[tuple[ChatRequest, ChatReply]]:
+        """Ask; a candidate that leaves the model too little room loses its middle until prompt and reply fit."""
+        keep = len(sample.candidate)
+        for cuts_left in reversed(range(_MOST_CUTS + 1)):
+            request = replace(self.request, messages=self._messages(sample, reference, keep))
+            try:
+                reply = yield request
+            except PromptTooLongError as error:
+                keep = _shorter(keep, sample.candidate, request, error.prompt_tokens, error.token_limit)
+                if keep < _FEWEST_CHARACTERS or not cuts_left:
+                    raise
+                ruling.attempts += error.attempts
+            else:
+                ruling.note(reply)
+                # vLLM takes a prompt that leaves no room for the reply, and cuts the reply.
+                filled = reply.finish_reason == "length" and 0 < reply.completion_tokens < request.max_tokens
+                if not (filled and cuts_left and isinstance(self._reader.vote(reply, request), NoVerdict)):
+                    return request, reply
+                shorter = _shorter(
+                    keep, sample.candidate, request, reply.prompt_tokens, reply.prompt_tokens + reply.completion_tokens
+                )
+                if shorter < _FEWEST_CHARACTERS:
+                    return request, reply
+                keep = shorter
+            ruling.candidate_cut = True
+        raise AssertionError  # the last round returns or raises
+
+    def _messages(self, sample: Sample, reference: str, keep: int) -> tuple[Message, ...]:
+        return self.template.messages(
+            problem=sample.problem,
+            reference=reference,
+            candidate=middle_cut(sample.candidate, keep),
+            fence=self._fence,
+        )
+
+    def _asked_again(self, request: ChatRequest, reply: ChatReply, draws: int) -> ChatRequest:
+        """The one further ask: with thinking closed, with twice the room, or for the missing verdict."""
+        request = replace(request, draws=draws)
+        if reply.finish_reason == "length" and request.enable_thinking:
+            return replace(
+                request, enable_thinking=False, max_tokens=self.settings.max_new_tokens, grammar=self._grammar
+            )
+        if reply.finish_reason == "length":
+            return replace(request, max_tokens=2 * request.max_tokens)
+        if not reply.content.strip():
+            return request
+        form = (
+            "one word: " + " or ".join(self.template.options)
+            if self.template.options
+            else "one line:\nREWARD: <number>"
+        )
+        follow_up = (
+            {"role": "assistant", "content": reply.content},
+            {"role": "user", "content": f"That holds no verdict. Answer with exactly {form}"},
+        )
+        return replace(request, messages=request.messages + follow_up)
+
+
+@lru_cache(maxsize=32)
+def _rule_verdict(candidate: str, references: tuple[str, ...]) -> bool | None:
+    """The same for all references of a row, which follow one upon the other."""
+    return rule_verdict(candidate, references)
 
 
 def _shorter(
@@ -167,29 +218,3 @@ def _shorter(
     estimate = keep - int(excess * bytes_per_token / bytes_per_character)
     # An estimate that leaves nothing says little: halve, and look again.
     return min(estimate if estimate >= _FEWEST_CHARACTERS else keep // 2, keep * 9 // 10)
-
-
-def _verdict(reply: ChatReply, settings: JudgeSettings, template: PromptTemplate) -> float | NoVerdict:
-    text = reply.content
-    if not text.strip() and not settings.enable_thinking:
-        # Some reasoning parsers file the whole answer under reasoning when the model was told not to think.
-        text = reply.reasoning
-    return parse_verdict(
-        text,
-        ScoreRange(template.low, template.high),
-        cut_off=reply.finish_reason == "length",
-        thinking=settings.enable_thinking and not reply.reasoning,
-    )
-
-
-def _asked_again(request: ChatRequest, reply: ChatReply) -> ChatRequest:
-    """The one further ask: with twice the room when the reply was cut off, else for the missing line."""
-    if reply.finish_reason == "length":
-        return replace(request, max_tokens=2 * request.max_tokens)
-    if not reply.content.strip():
-        return request
-    follow_up = (
-        {"role": "assistant", "content": reply.content},
-        {"role": "user", "content": "That holds no verdict. Answer with exactly one line:\nREWARD: <number>"},
-    )
-    return replace(request, messages=request.messages + follow_up)

@@ -15,12 +15,14 @@ from llm_judge_remote.client.runtime import Runtime
 from llm_judge_remote.client.stats import DispatchStats
 from llm_judge_remote.client.submission import Task
 from llm_judge_remote.errors import ConfigError, JudgingFailedError
-from llm_judge_remote.examination import Ruling, request_for
+from llm_judge_remote.examination import Examiner
 from llm_judge_remote.judgement import Judgement, Outcome
 from llm_judge_remote.layers import settings_for_row
 from llm_judge_remote.prompts.library import TemplateLibrary
+from llm_judge_remote.rules.degenerate import degenerate
+from llm_judge_remote.ruling import Ruling
 from llm_judge_remote.sample import Sample
-from llm_judge_remote.scoring.fallback import check_fallback
+from llm_judge_remote.scoring.fallback import Calibrations, check_fallback
 from llm_judge_remote.scoring.lexical import PLACEHOLDERS
 from llm_judge_remote.settings import JudgeSettings
 
@@ -112,7 +114,7 @@ class Judge:
     def _begin(self, samples: Sequence[Sample], settings: JudgeSettings) -> Call:
         process = self._process()
         plan = self._plan(settings, process)  # nobody could run with settings that raise here
-        call = Call(list(samples), settings, process.runtime.dispatcher)
+        call = Call(list(samples), settings, process.runtime.dispatcher, process.calibrations)
         tasks: list[Task[Ruling]] = []
         for sample in call.samples:
             row = self._row(sample, call, plan, process)
@@ -131,6 +133,8 @@ class Judge:
             return Row(call.settings, done=Judgement(0.0, Outcome.EMPTY_CANDIDATE, "the candidate is empty"))
         if not sample.references:
             return Row(call.settings, done=Judgement(0.0, Outcome.NO_REFERENCE, "the row has no reference"))
+        if call.settings.defences and (reason := degenerate(sample.candidate, sample.references)):
+            return Row(call.settings, done=Judgement(0.0, Outcome.DEGENERATE_CANDIDATE, reason))
         if sample.overrides:
             try:
                 plan = self._plan(self._settings_of(sample, call.settings), process)
@@ -156,15 +160,13 @@ class Judge:
         """What rows with these settings share; they are told apart by identity, which is quicker than by value."""
         plan = process.plans.get(id(settings))
         if plan is None:
-            template = self._templates.get(settings.prompt_template)
+            examiner = Examiner(settings, self._templates.get(settings.prompt_template))
             check_fallback(settings)
             channel = process.runtime.channel(settings)
             cache = process.runtime.cache(settings)
             if len(process.plans) >= _MOST_PLANS:
                 process.plans.clear()
-            plan = process.plans[id(settings)] = Plan(
-                settings, template, channel, cache, request_for((), settings, template).sampling
-            )
+            plan = process.plans[id(settings)] = Plan(examiner, channel, cache, examiner.request.sampling)
         return plan
 
     def _end(self, call: Call) -> list[Judgement]:
@@ -199,6 +201,7 @@ class _Process:
     def __init__(self) -> None:
         self.runtime = Runtime()
         self.plans: dict[int, Plan] = {}
+        self.calibrations = Calibrations()
 
     def close_in(self, pid: int) -> None:
         if os.getpid() == pid:  # in a fork's child the locks may be held by threads that it does not have

@@ -18,6 +18,10 @@ class Outcome(str, Enum):
     """There was nothing to judge: 0.0, no request."""
     NO_REFERENCE = "no_reference"
     """There was nothing to judge against: 0.0, no request."""
+    DEGENERATE_CANDIDATE = "degenerate_candidate"
+    """The candidate is one of those that say nothing and are known to fool judges: 0.0, no request."""
+    GATED = "gated"
+    """A rule decided: the final answers are the same (1.0), or differ (0.0); no request."""
     FALLBACK = "fallback"
     """The judge gave none; the score is what `fallback` says."""
     FAILED = "failed"
@@ -48,6 +52,11 @@ class Judgement:
         hedged: Whether it was asked once more because it took so long.
         shared: Whether the reply to an equal request was taken.
         cached: Whether the reply was known from before.
+        constrained: Whether the reply was held to the verdict's grammar.
+        votes: Replies that the score was made of; 0 without a judge's score.
+        spread: Standard deviation of their scores.
+        mass: Probability that the judge gave to all verdicts together, with `scoring=expected`; else 0.
+        fallback_by: What stands in for the judge's score: `lexical`, `calibrated`, `group_mean`, `constant`; else "".
     """
 
     score: float
@@ -67,6 +76,11 @@ class Judgement:
     hedged: bool = False
     shared: bool = False
     cached: bool = False
+    constrained: bool = False
+    votes: int = 0
+    spread: float = 0.0
+    mass: float = 0.0
+    fallback_by: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a score that no trainer should see."""
@@ -100,4 +114,9 @@ class Judgement:
             "judge_hedged": int(self.hedged),
             "judge_shared": int(self.shared),
             "judge_cached": int(self.cached),
+            "judge_constrained": int(self.constrained),
+            "judge_votes": self.votes,
+            "judge_spread": self.spread,
+            "judge_mass": self.mass,
+            "judge_fallback_by": self.fallback_by,
         }

@@ -12,13 +12,30 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 import yaml
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from llm_judge_remote.errors import ConfigError
+from llm_judge_remote.setting_types import (
+    Addresses,
+    AutoOrOff,
+    OnOrOff,
+    OptionalPath,
+    OptionalSeconds,
+    OptionalSeed,
+    Seconds,
+    or_off,
+)
 
 __all__ = ["ALIASES", "CONFIG_VARIABLE", "ENVIRONMENT_ALIASES", "ENV_PREFIX", "ROW_FIELDS", "JudgeSettings", "nearest"]
 
@@ -37,75 +54,21 @@ ENVIRONMENT_ALIASES: Mapping[str, str] = {
 """Environment variables beside `LLM_JUDGE_<FIELD>`."""
 
 _USER_INFO = re.compile(r"//[^/@]*@")
-_HOST = re.compile(r"(?!https?$)[\w.:%-]*[a-zA-Z:.][\w.:%-]*|localhost")  # a bare number is a port without its host
-_API_PATH = re.compile(r"/v1(?:/(?:chat/)?completions|/models)?$", re.IGNORECASE)
-
-
-def _split_addresses(value: object) -> object:
-    if isinstance(value, str):
-        value = [part for part in (piece.strip() for piece in value.split(",")) if part]
-    return value
-
-
-def _distinct(addresses: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(addresses))
-
-
-def _address(value: str) -> str:
-    address = value.strip()
-    if "://" not in address:
-        address = f"http://{address}"
-    try:
-        parts = urlsplit(address)
-        usable = _HOST.fullmatch(parts.hostname or "") is not None and parts.port != 0
-    except ValueError:  # a port that is no number, a bracket that does not close
-        usable = False
-    if not usable or parts.scheme not in ("http", "https") or any(c.isspace() for c in address):
-        msg = "is no server address; write http://HOST:PORT"
-        raise ValueError(msg)
-    if parts.username is not None or parts.password is not None:
-        msg = "holds a user or password; addresses are logged, so set api_key instead"
-        raise ValueError(msg)
-    if parts.query or parts.fragment:
-        msg = "has a query or fragment; write http://HOST:PORT"
-        raise ValueError(msg)
-    path = _API_PATH.sub("", parts.path.rstrip("/")).rstrip("/")
-    return f"{parts.scheme}://{parts.netloc}{path}"
-
-
-def _blank_is_none(value: object) -> object:
-    return None if isinstance(value, str) and value.strip().lower() in ("", "none", "null") else value
-
-
-def _on_or_off(value: object) -> object:
-    # YAML reads on and off as booleans, and people write true in the environment.
-    return {"true": "on", "1": "on", "false": "off", "0": "off"}.get(str(value).lower(), value)
-
-
-def _off_is_none(value: object) -> object:
-    return (
-        None if value is False or (isinstance(value, str) and value.strip().lower() == "off") else _blank_is_none(value)
-    )
-
-
-def _auto_or_off(value: object) -> object:
-    return {"false": "off", "0": "off", "true": "auto", "1": "auto", "on": "auto"}.get(str(value).lower(), value)
-
-
 _SWITCHES = (
     "trust_env",
     "enable_thinking",
     "filter_gt_by_prompt_token",
     "structured_output",
     "return_details",
+    "gate",
+    "defences",
     "batch_endpoint",
     "hedging",
     "shared_limit",
     "cache",
 )
 
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Address = Annotated[str, AfterValidator(_address)]
+_SECRETS = ("api_key", "fence_key")
 
 
 def _field(default: Any, description: str, *, row: bool = False, **limits: Any) -> Any:
@@ -127,9 +90,9 @@ class JudgeSettings(BaseSettings):
     )
 
     # Where the judge is
-    server_url: Annotated[
-        tuple[Address, ...], NoDecode, BeforeValidator(_split_addresses), AfterValidator(_distinct)
-    ] = _field((), "address of the judge, or several: a comma list or a list; `host:port` means http", row=True)
+    server_url: Addresses = _field(
+        (), "address of the judge, or several: a comma list or a list; `host:port` means http", row=True
+    )
     api_key: SecretStr | None = _field(None, "key sent to the servers of `server_url`, as a bearer token", row=True)
     trust_env: bool = _field(False, "obey the proxy, netrc and CA settings of the environment")
 
@@ -138,28 +101,62 @@ class JudgeSettings(BaseSettings):
         "Qwen/Qwen3-32B", "model to ask; `auto`: the one that the server serves", row=True, min_length=1
     )
     prompt_template: str = _field(
-        "default", "`default`, `detailed`, `concise`, `binary`, or a template's text", row=True, min_length=1
+        "default",
+        "`default`, `detailed`, `concise`, `binary`, `digit`, `yes_no`, or a template's text",
+        row=True,
+        min_length=1,
     )
     temperature: float = _field(0.7, "sampling temperature", row=True, ge=0, le=2, allow_inf_nan=False)
     top_p: float = _field(0.8, "nucleus sampling", row=True, gt=0, le=1)
     max_new_tokens: int = _field(512, "most tokens of a reply", row=True, ge=1)
     enable_thinking: bool = _field(False, "let a reasoning model think first", row=True)
-    structured_output: Annotated[Literal["on", "off"], BeforeValidator(_on_or_off)] = _field(
-        "off",
-        "`on`: hold the judge to the verdict line, where the template asks for nothing else (vLLM 0.11 and newer)",
+    thinking_budget: int = _field(
+        2048,
+        "most tokens of a thought, beside those of the reply; after one that is cut off it is asked again without",
+        row=True,
+        ge=1,
+    )
+    structured_output: Annotated[Literal["auto", "on", "off"], BeforeValidator(or_off)] = _field(
+        "auto",
+        "hold the judge to the verdict, where the template asks for nothing else: `auto`: on servers that can; "
+        "`on`: always, and a server that cannot gives no score; `off`",
         row=True,
     )
-    seed: Annotated[int | None, BeforeValidator(_blank_is_none)] = _field(None, "sampling seed", row=True)
+    scoring: Literal["text", "expected"] = _field(
+        "text",
+        "`text`: the verdict that the judge wrote; `expected`: the mean of all verdicts, by the judge's probabilities",
+        row=True,
+    )
+    mass_floor: float = _field(
+        0.5, "least probability of all verdicts together for `scoring=expected` to count", row=True, ge=0, le=1
+    )
+    votes: int = _field(1, "replies drawn for each reference", row=True, ge=1, le=64)
+    vote_reduce: Literal["mean", "median", "majority"] = _field(
+        "mean", "the score of several votes: `mean`, `median`, `majority`", row=True
+    )
+    seed: OptionalSeed = _field(None, "sampling seed", row=True)
     filter_gt_by_prompt_token: bool = _field(
         False, "keep the references that hold the last word of the row's `prompt`", row=True
+    )
+
+    # What is decided without it, and what it is protected from
+    gate: Annotated[Literal["off", "accept", "reject", "both"], BeforeValidator(or_off)] = _field(
+        "off",
+        "let a rule compare final answers first, and decide what is surely right (`accept`), surely wrong (`reject`) "
+        "or `both` without a request",
+        row=True,
+    )
+    defences: bool = _field(
+        True, "fence and neutralise candidates, and score degenerate ones by rule; off only to measure what that does"
+    )
+    fence_key: SecretStr = _field(
+        SecretStr(""), "secret of a run, the same in all its processes: makes the fence's code unforeseeable"
     )
 
     # How long, how much at once, how often again
     timeout: Seconds = _field(60.0, "seconds for a whole attempt")
     connect_timeout: Seconds = _field(5.0, "seconds to open a connection")
-    deadline: Annotated[Seconds | None, BeforeValidator(_blank_is_none)] = _field(
-        None, "seconds for a whole call; what is not judged then takes the fallback"
-    )
+    deadline: OptionalSeconds = _field(None, "seconds for a whole call; what is not judged then takes the fallback")
     max_retries: int = _field(3, "further attempts after a failed one", ge=0)
     outage_grace: float = _field(
         5.0, "seconds that a call waits for servers that have all stopped answering", ge=0, allow_inf_nan=False
@@ -171,7 +168,7 @@ class JudgeSettings(BaseSettings):
         ge=1,
     )
     max_connections: int = _field(1028, "connections kept open to each server", ge=1)
-    batch_endpoint: Annotated[Literal["auto", "off"], BeforeValidator(_auto_or_off)] = _field(
+    batch_endpoint: AutoOrOff = _field(
         "auto", "`auto`: send samples in chunks to servers that take them (vLLM) when that is faster; `off`: one by one"
     )
     linger: float = _field(
@@ -181,23 +178,27 @@ class JudgeSettings(BaseSettings):
         le=1,
         allow_inf_nan=False,
     )
-    hedging: Annotated[Literal["on", "off"], BeforeValidator(_on_or_off)] = _field(
+    hedging: OnOrOff = _field(
         "on", "`on`: ask once more, on another server if there is one, when a request takes far longer than others"
     )
-    shared_limit: Annotated[str | None, BeforeValidator(_off_is_none)] = _field(
+    shared_limit: OptionalPath = _field(
         None,
         "beginning of a lock file's name, on a local disk: processes of this machine that give the same have"
         " `max_in_flight` together",
     )
-    cache: Annotated[str | None, BeforeValidator(_off_is_none)] = _field(
+    cache: OptionalPath = _field(
         None, "keep the judge's replies, and ask nothing twice: `memory`, or an SQLite file's path on a local disk"
     )
 
     # When the judge fails
-    fallback: Literal["lexical", "zero", "raise"] | Annotated[float, Field(ge=0, le=1)] = _field(
-        "lexical", "score of a row that was not judged: `lexical`, `zero`, a number in [0, 1], or `raise`"
+    fallback: Literal["lexical", "calibrated", "group_mean", "zero", "raise"] | Annotated[float, Field(ge=0, le=1)] = (
+        _field(
+            "lexical",
+            "score of a row that was not judged: `lexical`; `calibrated`: that, on the judge's own scale; `group_mean`:"
+            " of the judged rows with the same problem and references; `zero`; a number in [0, 1]; or `raise`",
+        )
     )
-    fallback_metric: str = _field("word_ratio", "similarity that `fallback=lexical` uses", row=True)
+    fallback_metric: str = _field("word_ratio", "similarity that the lexical fallback uses", row=True)
     on_unavailable: Literal["fallback", "raise"] = _field(
         "fallback", "`raise`: stop the call when no server answers, instead of falling back"
     )
@@ -235,6 +236,20 @@ class JudgeSettings(BaseSettings):
             msg = "is a switch's value, and this is no switch"
             raise ValueError(msg)
         return value
+
+    @model_validator(mode="after")
+    def _votes_differ(self) -> JudgeSettings:
+        """Refuse votes that can only agree."""
+        if self.votes > 1 and self.temperature == 0:
+            msg = f"votes={self.votes} with temperature=0 draws the same reply each time; set a temperature"
+            raise ValueError(msg)
+        if self.votes > 1 and self.scoring == "expected" and not self.enable_thinking:
+            msg = (
+                f"votes={self.votes} with scoring=expected draws nothing but the same probabilities; "
+                "set one of them, or enable_thinking"
+            )
+            raise ValueError(msg)
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -311,7 +326,10 @@ def _explain(error: ValidationError, origin: Callable[[str], str]) -> str:
         if problem["type"] == "extra_forbidden":
             problems[f"unknown setting {field!r}{nearest(field)}"] = []
             continue
-        value = "(not shown)" if field == "api_key" else _USER_INFO.sub("//***@", repr(problem["input"]))
+        if not problem["loc"]:
+            problems[problem["msg"].removeprefix("Value error, ")] = []
+            continue
+        value = "(not shown)" if field in ("api_key", "fence_key") else _USER_INFO.sub("//***@", repr(problem["input"]))
         # A union reports each of its members: one line per setting, holding them all.
         found = problems.setdefault(f"{field}={value} ({origin(field)}): ", [])
         found.append(problem["msg"].removeprefix("Value error, ").replace("Input should be", "should be"))

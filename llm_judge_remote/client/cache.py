@@ -18,6 +18,7 @@ __all__ = ["MemoryCache", "ReplyCache", "key_of", "open_cache", "remembering"]
 Result = TypeVar("Result")
 
 _ENTRY_BYTES = 500  # an entry without its text, as measured: key, reply, numbers, the dictionary's share
+_TOKEN_BYTES = 180  # a tuple, a text and a number
 _FROM_CACHE = Passage(attempts=0, cached=True)
 
 
@@ -43,7 +44,8 @@ class MemoryCache:
 
     Args:
         capacity: Replies at most.
-        capacity_bytes: Bytes at most, of the replies' text as Python holds it and 500 for each reply.
+        capacity_bytes: Bytes at most, of the replies' text as Python holds it, 500 for each reply, and 180 for each
+            token's each alternative.
 
     Attributes:
         hits: How often it was found what was looked for.
@@ -69,15 +71,8 @@ class MemoryCache:
 
     def put(self, key: bytes, reply: ChatReply) -> None:
         """Keep a reply."""
-        kept = ChatReply(
-            content=reply.content,
-            reasoning=reply.reasoning,
-            finish_reason=reply.finish_reason,
-            prompt_tokens=reply.prompt_tokens,
-            completion_tokens=reply.completion_tokens,
-            server=reply.server,
-        )
-        size = _ENTRY_BYTES + sum(map(sys.getsizeof, (kept.content, kept.reasoning, kept.finish_reason)))
+        kept = reply.after(Passage())
+        size = sum(_ENTRY_BYTES + _text_bytes(each) for each in (kept, *kept.others))
         with self._lock:
             replaced = self._entries.pop(key, None)
             if replaced is not None:
@@ -92,6 +87,11 @@ class MemoryCache:
         with self._lock:
             self._entries.clear()
             self._bytes = 0
+
+
+def _text_bytes(reply: ChatReply) -> int:
+    alternatives = sum(len(token.alternatives) + 1 for token in reply.tokens)
+    return _TOKEN_BYTES * alternatives + sum(map(sys.getsizeof, (reply.content, reply.reasoning, reply.finish_reason)))
 
 
 def open_cache(where: str) -> ReplyCache | None:
@@ -127,7 +127,9 @@ def key_of(request: ChatRequest, servers: Sequence[str]) -> bytes:
     Raises:
         TypeError: The request cannot be sent: it holds what JSON does not know.
     """
-    digest = hashlib.blake2b(request.body(request.model), digest_size=32)
+    digest = hashlib.blake2b(request.body(request.model, "structured_outputs"), digest_size=32)
+    if request.needs_grammar:
+        digest.update(b"\0held")
     if request.model == "auto":
         for server in sorted(set(servers)):
             digest.update(b"\0" + server.encode())  # no byte 0 in the body, which is JSON

@@ -264,6 +264,8 @@ def _send(load: Load) -> Outcome:
     if load.server is None:
         return load.error or ServerUnavailableError("there is no server", sent=False)
     requests = [question.request for question in load.questions]
+    if load.is_trial:
+        load.channel.exchange.forget(load.server.address)
     try:
         return load.channel.exchange.send(load.server.address, requests, load.attempt)
     except (ServerError, NoBatchEndpointError) as failure:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
+import logging
 from collections.abc import Sequence
-from concurrent.futures import Future
+from dataclasses import replace
 from typing import NamedTuple
 
 import orjson
@@ -16,14 +16,15 @@ from llm_judge_remote.client.chat import (
     TOKENIZE_PATH,
     ChatReply,
     ChatRequest,
-    read_batch,
-    read_json,
-    read_reply,
 )
+from llm_judge_remote.client.constraint import DIALECTS, Fields, find_dialect
 from llm_judge_remote.client.guard import Attempt
+from llm_judge_remote.client.lookup import Lookup
 from llm_judge_remote.client.refusal import status_error
+from llm_judge_remote.client.replies import read_batch, read_json, read_reply
 from llm_judge_remote.client.session import Response, Session
 from llm_judge_remote.errors import (
+    IncapableError,
     InvalidReplyError,
     PromptTooLongError,
     ServerError,
@@ -32,6 +33,11 @@ from llm_judge_remote.errors import (
 )
 
 __all__ = ["Connection", "Exchange", "NoBatchEndpointError"]
+
+
+log = logging.getLogger(__name__)
+
+_REFUSED = (400, 413, 422)
 
 
 class NoBatchEndpointError(Exception):
@@ -76,7 +82,9 @@ class Exchange:
             )
             for address in addresses
         }
-        self._served: dict[str, Future[str]] = {}
+        self._served: Lookup[str] = Lookup()
+        self._dialects: Lookup[str | None] = Lookup()
+        self._draws_one: set[str] = set()
         self._names_for_errors: dict[str, str] = {}
 
     def send(
@@ -99,47 +107,88 @@ class Exchange:
         session = self._sessions[address]
         first, *others = requests
         model = self._model(session, first.model, attempt)
+        dialect = self._dialect(session, first, model, attempt)
         if not others:
-            response = session.request("POST", CHAT_PATH, first.body(model), timeout=self._timeout, attempt=attempt)
-            if response.status != 200:
-                raise self._refusal(session, first, response)
-            return [read_reply(response.body, address)]
-        body = first.batch_body(others, model)
+            return [self._send_one(session, first, model, dialect, attempt)]
+        body = first.batch_body(others, model, dialect)
         response = session.request("POST", BATCH_PATH, body, timeout=self._timeout, attempt=attempt)
         if response.status == 200:
-            return read_batch(response.body, address, requests)
+            return read_batch(response.body, address, requests, is_held=dialect is not None)
         if response.status in (404, 405, 501) and not _is_about_the_model(response):
             raise NoBatchEndpointError
-        raise self._refusal(session, None if response.status in (400, 413, 422) else first, response)
+        raise self._refusal(session, None if response.status in _REFUSED else first, response)
+
+    def forget(self, address: str) -> None:
+        """The server may have been restarted, as another one: what was found out about it is asked again."""
+        self._served.forget(address)
+        self._dialects.forget(address)
+        self._draws_one.discard(address)
 
     def close(self) -> None:
         """Close all connections; requests under way end with an error."""
         for session in self._sessions.values():
             session.close()
 
+    def _send_one(
+        self, session: Session, request: ChatRequest, model: str, dialect: str | None, attempt: Attempt
+    ) -> ChatReply:
+        one = replace(request, draws=1) if request.draws > 1 else request
+        wanted = one if session.server in self._draws_one else request
+        body = wanted.body(model, dialect)
+        response = session.request("POST", CHAT_PATH, body, timeout=self._timeout, attempt=attempt)
+        if response.status in _REFUSED and wanted is not one:  # perhaps it gives but one reply at a time
+            refused, body = response, one.body(model, dialect)
+            response = session.request("POST", CHAT_PATH, body, timeout=self._timeout, attempt=attempt)
+            if response.status == 200:
+                self._draws_one.add(session.server)
+            else:
+                response = refused
+        if response.status != 200:
+            raise self._refusal(session, request, response)
+        return read_reply(response.body, session.server, is_held=dialect is not None)
+
     def _model(self, session: Session, name: str, attempt: Attempt) -> str:
         """The model's name for a server: what it serves, when the name is `auto`."""
         if name != "auto":
             return name
-        served = self._served.get(session.server)
-        if served is None:
-            mine: Future[str] = Future()
-            served = self._served.setdefault(session.server, mine)  # one thread gets its own back, and asks
-            attempt.waiting()  # it is the server's turn, or that of the thread that asks it
-            if served is mine:
-                try:
-                    mine.set_result(self._first_served_name(session))
-                except ServerError as error:
-                    mine.set_exception(error)
-                finally:
-                    if mine.cancel() or mine.exception():  # nobody may wait for ever, whatever went wrong
-                        self._served.pop(session.server, None)
-        elif not served.done():
-            attempt.waiting()
-        try:
-            return served.result()
-        except ServerError as error:  # all who waited share the one attempt, but not its error
-            raise copy.copy(error) from None
+        return self._served.get(session.server, lambda: self._first_served_name(session), attempt)
+
+    def _dialect(self, session: Session, request: ChatRequest, model: str, attempt: Attempt) -> str | None:
+        """How to tell a server the request's grammar; None when there is none, or the server obeys none.
+
+        Raises:
+            IncapableError: The request must not be asked without.
+        """
+        if request.grammar is None:
+            return None
+        dialect = self._dialects.get(session.server, lambda: self._find_dialect(session, model), attempt)
+        if dialect is None and request.needs_grammar:
+            msg = (
+                f"{session.server} does not hold replies to a grammar, by none of {', '.join(DIALECTS)}; "
+                "set structured_output to `auto` or `off`"
+            )
+            raise IncapableError(msg, server=session.server)
+        return dialect
+
+    def _find_dialect(self, session: Session, model: str) -> str | None:
+        probe = ChatRequest(({"role": "user", "content": "Say hello."},), model, 0.0, 1.0, 32, enable_thinking=False)
+
+        def ask(fields: Fields) -> str:
+            body = orjson.dumps({**orjson.loads(probe.body(model)), **fields})
+            response = session.request("POST", CHAT_PATH, body, timeout=self._timeout)
+            if response.status == 200:
+                reply = read_reply(response.body, session.server)
+                return reply.content or reply.reasoning
+            if response.status in _REFUSED:
+                return ""
+            raise self._refusal(session, probe, response)
+
+        dialect = find_dialect(ask)
+        if dialect is None:
+            log.warning(
+                "judge server %s does not hold replies to a grammar; they are read as they come", session.server
+            )
+        return dialect
 
     def _first_served_name(self, session: Session) -> str:
         names = self._served_names(session)
@@ -172,7 +221,7 @@ class Exchange:
 
     def _unknown_model(self, session: Session, request: ChatRequest, error: UnknownModelError) -> UnknownModelError:
         if request.model == "auto":  # the server came back with another model: ask it again
-            self._served.pop(session.server, None)
+            self._served.forget(session.server)
             error.retryable = True
             return error
         names = self._names_for_errors.get(session.server)

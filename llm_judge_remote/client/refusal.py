@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import orjson
 
-from llm_judge_remote.client.chat import QUOTED, excerpt
+from llm_judge_remote.client.replies import QUOTED, excerpt
 from llm_judge_remote.errors import (
     AuthenticationError,
     OverloadedError,

@@ -244,7 +244,12 @@ class Schedule:
 
     def _size(self, channel: Channel, server: Server, now: float) -> int:
         """Conversations for the next load; 0 to wait for company."""
-        if not channel.use_chunks or not server.takes_chunks(now) or server.down_since is not None:
+        if (
+            not channel.use_chunks
+            or channel.first().task.alone
+            or not server.takes_chunks(now)
+            or server.down_since is not None
+        ):
             return 1
         limit = min(server.limit.value, channel.pool.most)
         size = server.chunks.best(channel.pool.most, limit, server.requests)

@@ -30,12 +30,14 @@ class Task(Generic[Result]):
         channel: Which servers it asks, and how: a `Channel` of the dispatcher.
         kind: Equal for jobs whose first requests may travel in one chunk.
         group: Equal for jobs whose prompts begin alike; they travel together.
+        alone: Whether its first request cannot travel in a chunk.
     """
 
     start: Callable[[], Job[Result]]
     channel: Any
     kind: Hashable
     group: Hashable
+    alone: bool = False
 
 
 @dataclass(slots=True, eq=False)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
 
-__all__ = ["fence", "inert", "middle_cut"]
+__all__ = ["Fence", "inert", "middle_cut"]
 
 # Chat templates turn these into control tokens wherever they stand, the text of a message included: a candidate
 # could end its own turn and write the judge's. A space behind the first sign breaks them and stays readable.
@@ -21,7 +24,10 @@ _CONTROL = {
     "[": (
         r"/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|ARGS|CALL_ID|IMG|THINK)\]",
         r"(?:BOS|EOS|EOT|gMASK|start_header_id|end_header_id)\]",  # Mistral; Kimi, GLM
+        r"\|[^|\[\]\n]{1,40}\|\]",  # EXAONE: [|endofturn|]
+        r"e~\[",  # MiniMax: [e~[, ]~b], ]~!b[
     ),
+    "]": (r"~!?b[\[\]]",),
     "◁": (r"/?think▷",),
 }
 _CONTROL_TOKENS = {
@@ -33,6 +39,8 @@ _UNPRINTABLE_BYTES = bytes(code for code in range(128) if _UNPRINTABLE.match(chr
 # Wider than what the parser takes for the head of a verdict, letters of full width included.
 _REWARD = re.compile("[rRｒＲ][eEｅＥ][wWｗＷ][aAａＡ][rRｒＲ][dDｄＤ]")
 _VERDICT_LINE = re.compile(rf"^(?=[^\n]{{0,48}}?{_REWARD.pattern}[^\n]*?[:=：＝])", re.MULTILINE)
+
+_OWN_WORDS = "(written by the candidate) "
 
 CUT_MARK = "\n[... middle of the text left out: {} characters ...]\n"
 
@@ -50,20 +58,52 @@ def inert(text: str) -> str:
     return text
 
 
-def fence(candidate: str) -> str:
-    """The candidate between two markers that it cannot contain.
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """How a row's texts are shown to the judge.
 
-    The markers carry a code made from the candidate, so that equal candidates give equal prompts; a candidate that
-    holds the code (by chance, or because it was searched for) gets another. Lines that look like a verdict are marked
-    as the candidate's own, so that a judge that repeats them gives none.
+    The candidate stands between two markers that it cannot contain. They carry a code made from the candidate and a
+    key, so that equal candidates give equal prompts in all processes with the same key; a candidate that holds the
+    code (by chance, or because it was searched for) gets another. Lines that look like a verdict are marked as the
+    candidate's own, so that a judge that repeats them gives none.
+
+    Attributes:
+        key: Secret of a run, or "": whoever knows how codes are made can then work one out.
+        is_up: False shows all texts as they are, between markers that anybody can write.
     """
-    body = inert(candidate)
-    if _names_reward(body):
-        body = _VERDICT_LINE.sub("(written by the candidate) ", body)
-    code = hashlib.blake2b(body.encode(), digest_size=4).hexdigest()
-    while code in body:
-        code = hashlib.blake2b(code.encode(), digest_size=4).hexdigest()
-    return f"<candidate_{code}>\n{body}\n</candidate_{code}>"
+
+    key: str = ""
+    is_up: bool = True
+
+    def text(self, text: str) -> str:
+        """A text of the row's other than the candidate."""
+        return inert(text) if self.is_up else text
+
+    def candidate(self, candidate: str, verdicts: Iterable[str] = ()) -> str:
+        """The candidate, fenced.
+
+        Args:
+            candidate: The text.
+            verdicts: Words that would be a verdict at the beginning of a line.
+        """
+        if not self.is_up:
+            return f"<candidate>\n{candidate}\n</candidate>"
+        body = inert(candidate)
+        if _names_reward(body):
+            body = _VERDICT_LINE.sub(_OWN_WORDS, body)
+        for word in verdicts:
+            if word.lower() in body.lower() or not body.isascii():
+                body = _first_word(word).sub(_OWN_WORDS, body)
+        code = self._code(body)
+        while code in body:
+            code = self._code(code)
+        return f"<candidate_{code}>\n{body}\n</candidate_{code}>"
+
+    def _code(self, text: str) -> str:
+        # At most 64 bytes of key: the digest of a longer one is as good.
+        key = self.key.encode()
+        key = key if len(key) <= hashlib.blake2b.MAX_KEY_SIZE else hashlib.blake2b(key).digest()
+        return hashlib.blake2b(text.encode(), digest_size=4, key=key).hexdigest()
 
 
 def middle_cut(text: str, keep: int) -> str:
@@ -76,6 +116,27 @@ def middle_cut(text: str, keep: int) -> str:
     tail = keep * 2 // 3
     head = keep - tail
     return text[:head] + CUT_MARK.format(len(text) - keep) + (text[-tail:] if tail else "")
+
+
+@lru_cache(maxsize=64)
+def _first_word(word: str) -> re.Pattern[str]:
+    """The beginning of a line whose first word is this one, behind signs, tags, commands and labels.
+
+    Wider than what `find_option` takes for a verdict: a line marked in vain does no harm.
+    """
+    sign = r"(?:</?[a-z]{1,8}>|\\[a-z]{1,8}|[^\w\n]|_)*"
+    labels = "|".join(map(_any_width, ("final", "my", "verdict", "answer", "reward", "score")))
+    return re.compile(
+        rf"^(?={sign}(?:(?:{labels})(?![^\W_]){sign}){{0,3}}{_any_width(word)}(?![^\W_]))", re.IGNORECASE | re.MULTILINE
+    )
+
+
+def _any_width(word: str) -> str:
+    """Regular expression of a word in letters of half or full width."""
+    return "".join(
+        f"[{letter}{chr(ord(letter) + 0xFEE0)}]" if letter.isascii() and letter.isalnum() else re.escape(letter)
+        for letter in word
+    )
 
 
 def _names_reward(text: str) -> bool:

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import jinja2
 import jinja2.meta
 import jinja2.sandbox
-import yaml
 
 from llm_judge_remote.errors import ConfigError
-from llm_judge_remote.prompts.fence import fence, inert
+from llm_judge_remote.prompts.fence import Fence
+from llm_judge_remote.prompts.front_matter import Example, FrontMatter
 
 __all__ = ["Message", "PromptTemplate"]
 
 Message = Mapping[str, str]
 Measure = Callable[[str, str], float]
 
+_FENCE = Fence()
 _TEXTS = ("PROBLEM", "REFERENCE_SOLUTION", "CANDIDATE_SOLUTION")
-_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*\n", re.DOTALL | re.MULTILINE)
-_HEAD_FIELDS = {"range", "system", "verdict"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +40,8 @@ class PromptTemplate:
         high: The score of the best one.
         verdict: Regular expression of the score, in a template whose reply is the line `REWARD: <score>` and nothing
             else; "" for a template that lets the judge say more.
+        options: Score in [0, 1] by word, in a template whose reply is one of these words; empty for all others.
+        examples: Rows with their verdicts, shown as earlier turns of the conversation.
         measures: Further placeholders: functions of (candidate, reference), called only where the text uses them.
     """
 
@@ -52,38 +51,23 @@ class PromptTemplate:
     low: float
     high: float
     verdict: str
+    options: Mapping[str, float]
+    examples: tuple[Example, ...]
     measures: Mapping[str, Measure]
 
     @classmethod
     def parse(cls, source: str, name: str, measures: Mapping[str, Measure]) -> PromptTemplate:
         """A template from its source: YAML front matter between `---` lines, if any, and the text.
 
-        The front matter takes `range`, `system` and `verdict`.
+        The front matter takes `range`, `system`, `verdict` or `options`, and `examples`.
 
         Raises:
             ConfigError: The front matter or the Jinja cannot be read, or the candidate has no place in the text.
         """
-        head: dict[str, Any] = {}
-        source = source.replace("\r\n", "\n").lstrip()
-        match = _FRONT_MATTER.match(source)
-        if match:
-            try:
-                head = yaml.safe_load(match.group(1)) or {}
-            except yaml.YAMLError as error:
-                msg = f"prompt_template {name}: the front matter is no YAML: {error}"
-                raise ConfigError(msg) from None
-            if not isinstance(head, dict) or not head.keys() <= _HEAD_FIELDS:
-                msg = f"prompt_template {name}: the front matter takes {', '.join(sorted(_HEAD_FIELDS))}, not {head!r}"
-                raise ConfigError(msg)
-        low, high = _read_range(head.get("range", [0, 1]), name)
-        text = source[match.end() :] if match else source
-        system, verdict = (_read_text(head, field, name) for field in ("system", "verdict"))
-        try:
-            re.compile(verdict)
-        except re.error as error:
-            msg = f"prompt_template {name}: verdict={verdict!r} is no regular expression: {error}"
-            raise ConfigError(msg) from None
-        template = cls(name, text.strip("\n"), system, low, high, verdict, measures)
+        head, text = FrontMatter.split(source, name)
+        template = cls(
+            name, text, head.system, head.low, head.high, head.verdict, head.options, head.examples, measures
+        )
         used = template.placeholders
         if "CANDIDATE_SOLUTION" not in used:
             how = (
@@ -95,10 +79,13 @@ class PromptTemplate:
             raise ConfigError(msg)
         return template
 
-    @property
-    def grammar(self) -> str | None:
-        """Regular expression of the whole reply, where the template leaves the judge nothing else to say."""
-        return f"REWARD: ({self.verdict})" if self.verdict else None
+    @cached_property
+    def grammar(self) -> tuple[str, str] | None:
+        """Regular expressions of the whole reply and of the verdict in it; None where the judge may say more."""
+        if self.options:
+            words = "|".join(re.escape(word) for word in self.options)
+            return f"({words})", words
+        return (f"REWARD: ({self.verdict})", self.verdict) if self.verdict else None
 
     @cached_property
     def is_jinja(self) -> bool:
@@ -122,16 +109,31 @@ class PromptTemplate:
             raise ConfigError(msg)
         return frozenset(used)
 
-    def messages(self, *, problem: str, reference: str, candidate: str) -> tuple[Message, ...]:
+    def messages(self, *, problem: str, reference: str, candidate: str, fence: Fence = _FENCE) -> tuple[Message, ...]:
         """The chat messages that ask for one verdict.
 
         Raises:
             ConfigError: The Jinja fails on these texts.
         """
+        return (*self._beginning(fence), self._question(problem, reference, candidate, fence))
+
+    def _beginning(self, fence: Fence) -> tuple[Message, ...]:
+        """What comes before the row, the same for all rows: the system message and the examples."""
+        made = self._beginnings.get(fence)
+        if made is None:
+            turns: list[Message] = [{"role": "system", "content": self.system}] if self.system else []
+            for each in self.examples:
+                reply = each.verdict if self.options else f"REWARD: {each.verdict}"
+                turns.append(self._question(each.problem, each.reference, each.candidate, fence))
+                turns.append({"role": "assistant", "content": reply})
+            made = self._beginnings[fence] = tuple(turns)
+        return made
+
+    def _question(self, problem: str, reference: str, candidate: str, fence: Fence) -> Message:
         values = {
-            "PROBLEM": inert(problem),
-            "REFERENCE_SOLUTION": inert(reference),
-            "CANDIDATE_SOLUTION": fence(candidate),
+            "PROBLEM": fence.text(problem),
+            "REFERENCE_SOLUTION": fence.text(reference),
+            "CANDIDATE_SOLUTION": fence.candidate(candidate, self.options),
         }
         for name in self.placeholders - values.keys():
             values[name] = f"{self.measures[name](candidate, reference):.3f}"
@@ -145,8 +147,11 @@ class PromptTemplate:
             pieces = list(self._pieces)
             pieces[1::2] = [values[name] for name in pieces[1::2]]
             content = "".join(pieces)
-        user = {"role": "user", "content": content}
-        return ({"role": "system", "content": self.system}, user) if self.system else (user,)
+        return {"role": "user", "content": content}
+
+    @cached_property
+    def _beginnings(self) -> dict[Fence, tuple[Message, ...]]:
+        return {}
 
     @cached_property
     def _compiled(self) -> jinja2.Template:
@@ -156,25 +161,6 @@ class PromptTemplate:
     def _pieces(self) -> list[str]:
         """What stands between the placeholders of a text that is no Jinja, and at odd places their names."""
         return re.split(r"\{(" + "|".join((*_TEXTS, *self.measures)) + r")\}", self.text)
-
-
-def _read_text(head: Mapping[str, Any], field: str, name: str) -> str:
-    value = head.get(field)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        msg = f"prompt_template {name}: {field} is a text, not {value!r}; put it in quotes"
-        raise ConfigError(msg)
-    return value.strip()
-
-
-def _read_range(value: object, name: str) -> tuple[float, float]:
-    if isinstance(value, list) and len(value) == 2 and all(type(bound) in (int, float) for bound in value):
-        low, high = float(value[0]), float(value[1])
-        if low < high and math.isfinite(high - low):
-            return low, high
-    msg = f"prompt_template {name}: range is two numbers, the lower first, not {value!r}"
-    raise ConfigError(msg)
 
 
 # Immutable and sandboxed: a template text may come with a row. Undefined names are an error, not an empty string.

@@ -17,23 +17,24 @@ def judged(server, sample=SAMPLE, **settings):
 
 def test_a_request_carries_the_sampling_settings_and_the_thinking_switch():
     with JudgeServer(judge="REWARD: 0.5") as server:
-        judged(server, temperature=0.1, top_p=0.9, max_new_tokens=33, enable_thinking=True, seed=7)
+        judged(server, temperature=0.1, top_p=0.9, max_new_tokens=33, thinking_budget=100, enable_thinking=True, seed=7)
         body = server.requests[-1].body
         assert {name: body[name] for name in ("temperature", "top_p", "max_tokens", "seed")} == {
             "temperature": 0.1,
             "top_p": 0.9,
-            "max_tokens": 33,
+            "max_tokens": 133,
             "seed": 7,
         }
         assert body["chat_template_kwargs"] == {"enable_thinking": True}
 
 
-def test_the_judge_is_held_to_the_verdict_line_when_asked_for_and_only_where_nothing_else_is_to_be_said():
+def test_the_judge_is_held_to_the_verdict_line_unless_that_is_off_or_something_else_is_to_be_said():
     with JudgeServer(judge="Good work. REWARD: 0.5 it is") as server:
-        assert judged(server, structured_output="on").score == 0.5
-        assert "regex" in server.requests[-1].body["structured_outputs"]
-        for settings in ({}, {"prompt_template": "detailed"}, {"enable_thinking": True}):
-            judged(server, **{"structured_output": "on" if settings else "off", **settings})
+        for wanted in ("auto", "on"):
+            assert judged(server, structured_output=wanted).score == 0.5
+            assert "regex" in server.requests[-1].body["structured_outputs"]
+        for settings in ({"structured_output": "off"}, {"prompt_template": "detailed"}, {"enable_thinking": True}):
+            judged(server, **{"structured_output": "auto", **settings})
             assert "structured_outputs" not in server.requests[-1].body
 
 

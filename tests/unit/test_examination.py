@@ -1,23 +1,27 @@
 """The conversation with the judge, without a wire."""
 
+import math
+from dataclasses import replace
+
 import pytest
 
-from llm_judge_remote import JudgeSettings, PromptTooLongError, Sample
+from llm_judge_remote import ConfigError, JudgeSettings, PromptTooLongError, Sample
 from llm_judge_remote.client.chat import ChatReply
 from llm_judge_remote.errors import NoVerdictError, RequestRejectedError
-from llm_judge_remote.examination import examine
+from llm_judge_remote.examination import Examiner
 from llm_judge_remote.prompts.library import TemplateLibrary
+from llm_judge_remote.scoring.expected import Token
 
 
 def reply(content, finish_reason="stop", *, reasoning="", prompt_tokens=100, completion_tokens=5):
     return ChatReply(content, reasoning, finish_reason, prompt_tokens, completion_tokens, "http://s")
 
 
-def converse(*replies, candidate="c" * 1000, **settings):
+def converse(*replies, candidate="c" * 1000, references=("r",), **settings):
     """The requests that were made, and the ruling, when these replies are given in order."""
     given = JudgeSettings(**settings)
     template = TemplateLibrary({}).get(given.prompt_template)
-    conversation = examine(Sample(candidate, ("r",)), "r", given, template)
+    conversation = Examiner(given, template).examine(Sample(candidate, references), references[0])
     requests, answers = [], iter(replies)
     try:
         request = next(conversation)
@@ -114,3 +118,180 @@ def test_text_under_reasoning_is_the_answer_only_if_the_model_was_told_not_to_th
 def test_a_bug_in_a_template_ends_in_the_ruling():
     _, ruling = converse(prompt_template="{{ CANDIDATE_SOLUTION }}{{ 1 / 0 }}")
     assert "ZeroDivisionError" in str(ruling.error)
+
+
+# Thinking
+
+
+@pytest.mark.parametrize(
+    "cut_off",
+    [
+        reply("", "length", reasoning="first I", completion_tokens=70),
+        reply("<think>first I", "length", completion_tokens=70),
+    ],
+    ids=["taken out", "raw"],
+)
+def test_a_thought_that_was_cut_off_is_asked_again_with_thinking_closed(cut_off):
+    requests, ruling = converse(
+        cut_off, reply("REWARD: 0.5"), enable_thinking=True, max_new_tokens=10, thinking_budget=60
+    )
+    assert [(r.max_tokens, r.enable_thinking, r.grammar is None) for r in requests] == [
+        (70, True, True),
+        (10, False, False),
+    ]
+    assert requests[0].messages == requests[1].messages
+    assert ruling.score == 0.5
+
+
+def test_a_verdict_inside_a_thought_that_was_cut_off_is_none():
+    thought = reply("<think>so maybe\nREWARD: 1\nbut", "length", completion_tokens=70)
+    _, ruling = converse(thought, reply("no idea"), enable_thinking=True, max_new_tokens=10, thinking_budget=60)
+    assert ruling.score is None
+
+
+# Votes
+
+
+def drawn(*texts):
+    first, *others = (reply(text) for text in texts)
+    return replace(first, others=tuple(others))
+
+
+@pytest.mark.parametrize(("how", "score"), [("mean", 0.5), ("median", 0.4), ("majority", 0.1)])
+def test_votes_are_drawn_in_one_request_and_reduced(how, score):
+    texts = ("REWARD: 0.1", "REWARD: 0.1", "REWARD: 0.4", "REWARD: 0.9", "REWARD: 1")
+    requests, ruling = converse(drawn(*texts), votes=5, vote_reduce=how)
+    assert [request.draws for request in requests] == [5]
+    assert ruling.score == pytest.approx(score)
+    assert ruling.votes == 5
+    assert ruling.spread == pytest.approx(0.38471, abs=1e-4)
+
+
+def test_a_server_that_draws_one_at_a_time_is_asked_for_the_others_with_other_seeds():
+    texts = ["REWARD: 0", "REWARD: 1", "REWARD: 1"]
+    requests, ruling = converse(*map(reply, texts), votes=3, vote_reduce="majority", seed=7)
+    assert [(request.draws, request.seed) for request in requests] == [(3, 7), (2, 8), (1, 9)]
+    assert (ruling.score, ruling.votes, ruling.attempts) == (1.0, 3, 3)
+
+
+def test_votes_without_a_verdict_do_not_count_and_are_asked_again_only_where_most_are():
+    requests, ruling = converse(drawn("REWARD: 1", "well", "REWARD: 0"), votes=3)
+    assert (len(requests), ruling.score, ruling.votes) == (1, 0.5, 2)
+    requests, ruling = converse(drawn("REWARD: 1", "well", "hm"), drawn("REWARD: 1", "REWARD: 0"), votes=3)
+    assert [request.draws for request in requests] == [3, 2]
+    assert (ruling.score, ruling.votes) == (pytest.approx(2 / 3), 3)
+
+
+def test_too_few_votes_are_no_judgement():
+    _, ruling = converse(drawn("REWARD: 1", "well", "hm"), drawn("no", "never"), votes=3)
+    assert ruling.score is None
+    assert "1 of 3 votes" in str(ruling.error)
+
+
+# Expected scores
+
+
+def weighed(text, *alternatives, **options):
+    """A reply of one token, with the alternatives' probabilities."""
+    told = tuple((word, math.log(share)) for word, share in alternatives)
+    return replace(reply(text, **options), tokens=(Token(text, told[0][1], told),))
+
+
+EXPECTED = {"prompt_template": "yes_no", "scoring": "expected"}
+
+
+def test_the_expected_score_weighs_the_options_by_their_probability():
+    requests, ruling = converse(weighed("Yes", ("Yes", 0.6), ("No", 0.2), ("Maybe", 0.1)), **EXPECTED)
+    assert (requests[0].top_logprobs, requests[0].max_tokens, requests[0].grammar) == (20, 1, None)
+    assert requests[0].temperature == 0.0
+    assert ruling.score == pytest.approx(0.75)
+    assert ruling.mass == pytest.approx(0.8)
+
+
+def test_a_word_that_the_judge_did_not_say_counts_by_its_probability():
+    said_otherwise = weighed("The", ("The", 0.4), (" Yes", 0.3), ("no", 0.2), finish_reason="length")
+    requests, ruling = converse(said_otherwise, mass_floor=0.4, **EXPECTED)
+    assert (len(requests), ruling.score, ruling.mass) == (1, pytest.approx(0.6), pytest.approx(0.5))
+
+
+def test_where_a_held_reply_is_insisted_on_the_word_is_read_from_it():
+    requests, ruling = converse(weighed("Yes", ("Yes", 0.6), ("No", 0.2)), structured_output="on", **EXPECTED)
+    assert requests[0].needs_grammar
+    assert requests[0].max_tokens > 1
+    assert ruling.score == pytest.approx(0.75)
+
+
+def test_a_held_reply_in_json_is_read_wherever_its_lines_break():
+    text = '{\n"REWARD"\n\n: "0.5"\n\n}'
+    _, ruling = converse(replace(reply(text), is_held=True))
+    assert ruling.score == 0.5
+
+
+def test_no_probability_at_all_is_no_judgement_whatever_the_floor():
+    _, ruling = converse(weighed("Maybe", ("Maybe", 0.9)), mass_floor=0, **EXPECTED)
+    assert ruling.score is None
+
+
+def test_too_little_probability_on_the_options_is_no_judgement_and_is_not_asked_again():
+    requests, ruling = converse(weighed("Yes", ("Yes", 0.2), ("Maybe", 0.7)), mass_floor=0.3, **EXPECTED)
+    assert (len(requests), ruling.score) == (1, None)
+    assert "mass_floor=0.3" in str(ruling.error)
+    assert ruling.mass == pytest.approx(0.2)
+
+
+def test_a_server_that_sends_no_probabilities_gives_no_expected_score():
+    requests, ruling = converse(reply("Yes"), **EXPECTED)
+    assert (len(requests), ruling.score) == (1, None)
+    assert "log-probabilities" in str(ruling.error)
+
+
+def test_the_tokens_of_a_thought_that_the_server_took_out_are_passed_over():
+    answer = weighed("Yes", ("Yes", 0.6), ("No", 0.2), reasoning="Is it Yes?")
+    thought = tuple(Token(word, -0.1, ((word, -0.1),)) for word in ("<think>", "Is it ", "Yes", "?</think>\n"))
+    _, ruling = converse(replace(answer, tokens=thought + answer.tokens), enable_thinking=True, **EXPECTED)
+    assert ruling.score == pytest.approx(0.75)
+
+
+# What is decided without a request, and what is insisted on
+
+
+@pytest.mark.parametrize(
+    ("gate", "answer", "score"),
+    [
+        ("accept", "7", 1.0),
+        ("accept", "8", None),
+        ("reject", "7", None),
+        ("reject", "8", 0.0),
+        ("both", "7", 1.0),
+        ("both", "8", 0.0),
+        ("off", "7", None),
+    ],
+)
+def test_the_gate_decides_what_it_is_to_decide_without_a_request(gate, answer, score):
+    requests, ruling = converse(
+        reply("REWARD: 0.5"), candidate=f"so it is \\boxed{{{answer}}}", references=("#### 7",), gate=gate
+    )
+    assert (len(requests), ruling.gated) == ((1, False) if score is None else (0, True))
+    assert ruling.score == (0.5 if score is None else score)
+
+
+def test_a_template_that_lets_the_judge_say_more_cannot_insist_on_a_verdict_alone():
+    with pytest.raises(ConfigError, match=r"structured_output=on.*'detailed'"):
+        converse(prompt_template="detailed", structured_output="on")
+    requests, _ = converse(reply("REWARD: 1"), prompt_template="detailed")
+    assert requests[0].grammar is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "grammar", "needed"),
+    [({}, True, False), ({"structured_output": "on"}, True, True), ({"structured_output": "off"}, False, False)],
+)
+def test_a_verdict_only_template_has_the_reply_held_to_its_grammar(settings, grammar, needed):
+    requests, _ = converse(reply("REWARD: 1"), **settings)
+    assert (requests[0].grammar is not None, requests[0].needs_grammar) == (grammar, needed)
+
+
+def test_a_missing_word_is_asked_for_by_name():
+    requests, ruling = converse(reply("Hard to say"), reply("No"), prompt_template="yes_no")
+    assert "Yes or No" in text_of(requests[1])
+    assert ruling.score == 0.0

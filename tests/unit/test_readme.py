@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import SecretStr
+from typer.testing import CliRunner
 
 import llm_judge_remote
 from llm_judge_remote import Judgement, JudgeSettings, Outcome
+from llm_judge_remote.cli.main import app
 from llm_judge_remote.prompts.library import TemplateLibrary
 from llm_judge_remote.scoring.lexical import PLACEHOLDERS
 from llm_judge_remote.settings import ALIASES, ENVIRONMENT_ALIASES, ROW_FIELDS
-from llm_judge_remote.testing import JudgeServer
+from llm_judge_remote.testing import JudgeServer, SimulatedJudge
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -22,7 +25,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def settings_table():
     lines = ["| setting | default | | meaning |", "| --- | --- | --- | --- |"]
     for name, field in JudgeSettings.model_fields.items():
-        default = {(): "none", None: "none"}.get(field.default, field.default)
+        default = "none" if field.default in ((), None, SecretStr("")) else field.default
         lines.append(f"| `{name}` | {default} | {'row' if name in ROW_FIELDS else ''} | {field.description} |")
     return "\n".join(lines)
 
@@ -96,6 +99,7 @@ def test_the_make_targets_and_files_that_it_names_exist():
 def test_the_python_of_the_readme_runs(block, monkeypatch):
     with JudgeServer() as server:
         monkeypatch.setenv("LLM_JUDGE_SERVER_URL", server.url)
+        monkeypatch.setenv("LLM_JUDGE_STRUCTURED_OUTPUT", "off")  # or it would be asked what it can
         exec(compile(block, "README.md", "exec"), {})
         assert server.stats.conversations == 3
         assert server.stats.statuses == {200: 3}
@@ -105,3 +109,18 @@ def test_the_shell_lines_of_the_readme_parse():
     for block in code_blocks("sh"):
         for line in block.splitlines():
             assert shlex.split(line)
+
+
+def test_the_commands_of_the_readme_run(monkeypatch):
+    commands = [
+        shlex.split(line)
+        for block in code_blocks("sh")
+        for line in block.splitlines()
+        if line.startswith("llm-judge-remote ")
+    ]
+    assert commands
+    with JudgeServer(judge=SimulatedJudge()) as server:
+        for _, *arguments in commands:
+            given = [argument.replace("http://HOST:8000", server.url) for argument in arguments]
+            result = CliRunner().invoke(app, given)
+            assert result.exit_code == 0, result.output

@@ -21,7 +21,15 @@ VALUES = {
     "top_p": ("0.5", 0.5, 0.5),
     "max_new_tokens": ("7", 7, 7),
     "enable_thinking": ("1", True, True),
+    "thinking_budget": ("64", 64, 64),
     "structured_output": ("on", True, "on"),
+    "scoring": ("expected", "expected", "expected"),
+    "mass_floor": ("0.25", 0.25, 0.25),
+    "votes": ("3", 3, 3),
+    "vote_reduce": ("median", "median", "median"),
+    "gate": ("accept", "accept", "accept"),
+    "defences": ("false", False, False),
+    "fence_key": ("f1", "f1", "f1"),
     "seed": ("11", 11, 11),
     "filter_gt_by_prompt_token": ("yes", True, True),
     "timeout": ("2.5", 2.5, 2.5),
@@ -52,7 +60,15 @@ OTHER = {  # a second value, to see which of two layers won
     "top_p": 0.9,
     "max_new_tokens": 8,
     "enable_thinking": False,
+    "thinking_budget": 65,
     "structured_output": "off",
+    "scoring": "text",
+    "mass_floor": 0.75,
+    "votes": 1,
+    "vote_reduce": "majority",
+    "gate": "off",
+    "defences": True,
+    "fence_key": "f2",
     "seed": 12,
     "filter_gt_by_prompt_token": False,
     "timeout": 3.5,
@@ -77,7 +93,7 @@ OTHER = {  # a second value, to see which of two layers won
 
 def value_of(settings, name):
     value = getattr(settings, name)
-    return value.get_secret_value() if name == "api_key" else value
+    return value.get_secret_value() if name in ("api_key", "fence_key") else value
 
 
 @pytest.fixture
@@ -187,7 +203,7 @@ BAD = [
     ({"max_new_tokens": 0}, "max_new_tokens=0"),
     ({"max_retries": -1}, "max_retries=-1"),
     ({"batch_size": 0}, "batch_size=0"),
-    ({"fallback": "guess"}, "'lexical', 'zero' or 'raise'"),
+    ({"fallback": "guess"}, "'group_mean', 'zero' or 'raise'"),
     ({"fallback": 1.5}, "fallback=1.5"),
     ({"on_unavailable": "panic"}, "on_unavailable"),
     ({"fallback": True}, "fallback=True"),

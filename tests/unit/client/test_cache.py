@@ -17,6 +17,7 @@ from llm_judge_remote.client import cache_file
 from llm_judge_remote.client.cache import MemoryCache, key_of, open_cache, remembering
 from llm_judge_remote.client.cache_file import SqliteCache
 from llm_judge_remote.client.chat import ChatReply, ChatRequest, Passage
+from llm_judge_remote.client.constraint import Grammar
 from llm_judge_remote.errors import ConfigError, OverloadedError
 
 
@@ -425,7 +426,11 @@ DIFFERENT = {
     "max_tokens": {"max_tokens": 11},
     "thinking": {"enable_thinking": True},
     "seed": {"seed": 0},
-    "grammar": {"grammar": "x"},
+    "grammar": {"grammar": Grammar("x", "x")},
+    "verdict": {"grammar": Grammar("y", "x")},
+    "the need of a grammar": {"grammar": Grammar("x", "x"), "needs_grammar": True},
+    "probabilities": {"top_logprobs": 5},
+    "draws": {"draws": 2},
 }
 
 

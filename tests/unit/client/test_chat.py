@@ -1,5 +1,6 @@
 """What goes over the wire and what comes back, as servers of several makes and ages write it."""
 
+import re
 from dataclasses import replace
 
 import orjson
@@ -8,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_judge_remote import errors
-from llm_judge_remote.client.chat import ChatReply, ChatRequest, Passage, read_batch, read_reply
+from llm_judge_remote.client.chat import ChatReply, ChatRequest, Passage
+from llm_judge_remote.client.constraint import Grammar
+from llm_judge_remote.client.replies import read_batch, read_reply
 
 
 def asking(*texts, **given):
@@ -69,9 +72,35 @@ def test_the_body_holds_what_was_set_and_no_more():
     }
 
 
-def test_seed_and_grammar_are_sent_when_they_were_set():
-    sent = orjson.loads(asking("q", seed=0, grammar="[ab]").body("served"))
-    assert (sent["seed"], sent["structured_outputs"]) == (0, {"regex": "[ab]"})
+GRAMMAR = Grammar("REWARD: ([01])", "[01]")
+
+
+def test_what_was_set_beside_is_sent():
+    sent = orjson.loads(asking("q", seed=0, draws=3, top_logprobs=5).body("served"))
+    assert (sent["seed"], sent["n"], sent["logprobs"], sent["top_logprobs"]) == (0, 3, True, 5)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "field", "value"),
+    [
+        ("structured_outputs", "structured_outputs", {"regex": "REWARD: ([01])"}),
+        ("guided_regex", "guided_regex", "REWARD: ([01])"),
+        ("regex", "regex", "REWARD: ([01])"),
+    ],
+)
+def test_a_grammar_is_told_in_the_server_s_dialect(dialect, field, value):
+    plain = orjson.loads(asking("q").body("served"))
+    sent = orjson.loads(asking("q", grammar=GRAMMAR).body("served", dialect))
+    assert sent == {**plain, field: value}
+    assert orjson.loads(asking("q", grammar=GRAMMAR).body("served")) == plain
+
+
+def test_a_server_of_openai_s_kind_is_told_a_schema_whose_one_property_is_the_verdict():
+    sent = orjson.loads(asking("q", grammar=GRAMMAR).body("served", "response_format"))["response_format"]
+    schema = sent["json_schema"]["schema"]
+    assert (sent["type"], list(schema["properties"]), schema["required"]) == ("json_schema", ["REWARD"], ["REWARD"])
+    assert re.fullmatch(schema["properties"]["REWARD"]["pattern"], "1")
+    assert not re.fullmatch(schema["properties"]["REWARD"]["pattern"], "2")
 
 
 OTHER = {
@@ -81,7 +110,10 @@ OTHER = {
     "max_tokens": 6,
     "enable_thinking": True,
     "seed": 1,
-    "grammar": "[ab]",
+    "grammar": GRAMMAR,
+    "needs_grammar": True,
+    "top_logprobs": 5,
+    "draws": 2,
 }
 
 
@@ -109,8 +141,11 @@ def test_who_speaks_is_part_of_what_is_asked():
 
 
 def test_a_chunk_is_one_request_with_a_list_of_conversations_in_order():
-    first, *others = (asking(text, temperature=0.7, seed=3, grammar="x") for text in "abc")
-    alone, chunk = orjson.loads(first.body("served")), orjson.loads(first.batch_body(others, "served"))
+    first, *others = (asking(text, temperature=0.7, seed=3, grammar=GRAMMAR) for text in "abc")
+    alone, chunk = (
+        orjson.loads(body) for body in (first.body("served", "regex"), first.batch_body(others, "served", "regex"))
+    )
+    assert chunk["regex"] == GRAMMAR.reply
     assert chunk.pop("messages") == [[{"role": "user", "content": text}] for text in "abc"]
     del alone["messages"]
     assert chunk == alone

@@ -5,7 +5,9 @@ import pytest
 from llm_judge_remote import ConfigError
 from llm_judge_remote.prompts.library import TemplateLibrary, template_names
 from llm_judge_remote.prompts.template import PromptTemplate
+from llm_judge_remote.scoring.option import find_option
 from llm_judge_remote.scoring.reward_line import ScoreRange, parse_verdict
+from llm_judge_remote.scoring.verdict import NoVerdict
 
 TEXTS = {"problem": "What is 2+2?", "reference": "It is 4.", "candidate": "I say 5."}
 
@@ -18,15 +20,16 @@ def user_text(template, **texts):
     return template.messages(**{**TEXTS, **texts})[-1]["content"]
 
 
-def test_the_named_templates_are_the_four():
-    assert template_names() == ("binary", "concise", "default", "detailed")
+def test_the_named_templates_are_the_six():
+    assert template_names() == ("binary", "concise", "default", "detailed", "digit", "yes_no")
 
 
 @pytest.mark.parametrize("name", template_names())
 def test_a_named_template_puts_the_candidate_after_all_that_a_group_shares_and_the_output_instruction_last(name):
     text = user_text(library().get(name))
-    assert text.index("What is 2+2?") < text.index("It is 4.") < text.index("I say 5.") < text.rindex("REWARD: <")
-    assert text.splitlines()[-1].startswith("REWARD: <")
+    last = "Answer Yes or No." if name == "yes_no" else "REWARD: <"
+    assert text.index("What is 2+2?") < text.index("It is 4.") < text.index("I say 5.") < text.rindex(last)
+    assert last in text.splitlines()[-1]
 
 
 @pytest.mark.parametrize("name", template_names())
@@ -49,12 +52,65 @@ def test_a_template_that_asks_for_the_verdict_alone_has_a_grammar_whose_every_re
     assert grammars["detailed"] is None
     for name in ("default", "concise"):
         for reply in ("REWARD: 0", "REWARD: 0.85", "REWARD: 1.0", "REWARD: 1"):
-            assert re.fullmatch(grammars[name], reply)
+            assert re.fullmatch(grammars[name][0], reply)
             assert isinstance(parse_verdict(reply, ScoreRange()), float)
         for reply in ("REWARD: 1.1", "REWARD: 2", "0.5", "REWARD: 0.5 "):
-            assert not re.fullmatch(grammars[name], reply)
-    assert re.fullmatch(grammars["binary"], "REWARD: 1")
-    assert not re.fullmatch(grammars["binary"], "REWARD: 0.5")
+            assert not re.fullmatch(grammars[name][0], reply)
+    for name, good, bad in (("binary", "1", "0.5"), ("digit", "9", "10")):
+        whole, verdict = grammars[name]
+        assert re.fullmatch(whole, f"REWARD: {good}")
+        assert re.fullmatch(verdict, good)
+        assert not re.fullmatch(whole, f"REWARD: {bad}")
+    assert [word for word in ("Yes", "No", "yes", "Maybe") if re.fullmatch(grammars["yes_no"][0], word)] == [
+        "Yes",
+        "No",
+    ]
+
+
+def test_examples_are_turns_before_the_row_with_the_verdict_in_the_template_s_form():
+    head = "---\nverdict: '[01]'\nexamples: [{problem: P, reference: R, candidate: C, verdict: '1'}]\n---\n"
+    messages = library().get(head + "{PROBLEM} {REFERENCE_SOLUTION} {CANDIDATE_SOLUTION}").messages(**TEXTS)
+    assert [message["role"] for message in messages] == ["user", "assistant", "user"]
+    assert messages[0]["content"].startswith("P R <candidate_")
+    assert messages[1]["content"] == "REWARD: 1"
+    words = library().get("yes_no").messages(**TEXTS)
+    assert [message["content"] for message in words if message["role"] == "assistant"] == ["Yes", "No", "No", "Yes"]
+    assert words[:-1] == library().get("yes_no").messages(**{**TEXTS, "candidate": "other"})[:-1]
+
+
+def test_options_are_scores_in_the_template_s_range():
+    source = "---\nrange: [0, 4]\noptions: {good: 4, fair: 1, bad: 0}\n---\n{CANDIDATE_SOLUTION}"
+    assert library().get(source).options == {"good": 1.0, "fair": 0.25, "bad": 0.0}
+
+
+HEADS = (
+    "",
+    "Answer: ",
+    "**Final answer:** ",
+    "ANSWER = ",
+    "<b>My verdict:</b> ",
+    "\\textbf{Answer}: ",
+    "Ａｎｓｗｅｒ：",
+    "\\boxed{",
+)
+TAILS = ("", ".", "**", ", because 18 = 18.", "\nSo it is.", "</b>", "}", '"}')
+
+
+@pytest.mark.parametrize("word", ["Yes", "YES", "Ｙｅｓ", "no"])
+@pytest.mark.parametrize("head", HEADS)
+def test_a_judge_that_repeats_its_candidate_gives_no_verdict(head, word):
+    template = library().get("yes_no")
+    for tail in TAILS:
+        for before in ("", "9 + 9 = 18\n"):
+            shown = user_text(template, candidate=before + head + word + tail)
+            body = shown.partition("<candidate_")[2].partition("\n")[2].partition("\n</candidate_")[0]
+            for echo in (body, f"I see.\n{body}", body.rpartition("\n")[2]):
+                assert isinstance(find_option(echo, template.options), NoVerdict), echo
+
+
+def test_a_candidate_that_only_mentions_an_option_is_shown_as_it_is():
+    text = user_text(library().get("yes_no"), candidate="Nobody says yes here.\nNote that 3 is odd.")
+    assert "written by the candidate" not in text
 
 
 def test_a_text_with_single_braces_is_replaced_in_one_pass_and_other_braces_stay():
@@ -114,13 +170,24 @@ def test_a_group_shares_its_prompt_in_templates_of_the_user_as_well(source):
 
 
 BAD = [
+    ("---\noptions: {Yes: 1, No: 0}\n---\n{CANDIDATE_SOLUTION}", "put words in quotes"),
+    ("---\noptions: {'Yes': 1}\n---\n{CANDIDATE_SOLUTION}", "two words or more"),
+    ("---\noptions: {'Yes': 1, 'yes': 0}\n---\n{CANDIDATE_SOLUTION}", "differ by more than case"),
+    ("---\noptions: {'Yes': 2, 'No': 0}\n---\n{CANDIDATE_SOLUTION}", "from 0 to 1"),
+    ("---\noptions: {'a': 1, 'b': 0}\nverdict: '1'\n---\n{CANDIDATE_SOLUTION}", "exclude each other"),
+    ("---\nexamples: [{candidate: c, verdict: 1}]\n---\n{CANDIDATE_SOLUTION}", "put it in quotes"),
+    ("---\nexamples: [{candidate: c}]\n---\n{CANDIDATE_SOLUTION}", "an example has"),
+    (
+        "---\nverdict: '[01]'\nexamples: [{candidate: c, verdict: '2'}]\n---\n{CANDIDATE_SOLUTION}",
+        "none that the template",
+    ),
     ("nosuch", "binary, concise, default, detailed"),
     ("{PROBLEM} alone", "no place for CANDIDATE_SOLUTION"),
     ("{{ CANDIDATE_SOLUTION }} {{ WHO }}", "unknown placeholder WHO"),
     ("{{ CANDIDATE_SOLUTION }} {% if", "given as text"),
     ("---\nrange: [1, 0]\n---\n{CANDIDATE_SOLUTION}", "range is two numbers"),
     ("---\nrange: high\n---\n{CANDIDATE_SOLUTION}", "range is two numbers"),
-    ("---\nscale: 3\n---\n{CANDIDATE_SOLUTION}", "takes range, system, verdict"),
+    ("---\nscale: 3\n---\n{CANDIDATE_SOLUTION}", "takes examples, options, range, system, verdict"),
     ("---\nrange: [0, .inf]\n---\n{CANDIDATE_SOLUTION}", "range is two numbers"),
     ("---\nverdict: [01]\n---\n{CANDIDATE_SOLUTION}", "verdict is a text"),
     ("---\nverdict: '('\n---\n{CANDIDATE_SOLUTION}", "no regular expression"),

@@ -2,30 +2,33 @@ import pytest
 
 from llm_judge_remote import JudgeSettings
 from llm_judge_remote.scoring import standby as module
-from llm_judge_remote.scoring.fallback import fallback_score
+from llm_judge_remote.scoring.lexical import similarity
 from llm_judge_remote.scoring.standby import Standby
 
 ROWS = [("a b c", ["a b d", "x"]), ("same", ["same"]), ("nothing alike", ["1 2 3"])]
 
 
-@pytest.mark.parametrize("fallback", ["lexical", "zero", 0.25, "raise"])
-def test_it_gives_what_the_fallback_gives(fallback):
-    settings, standby = JudgeSettings(fallback=fallback), Standby()
-    for candidate, references in ROWS * 2:
-        assert standby.score(settings, candidate, references) == fallback_score(settings, candidate, references)
-
-
-def test_what_was_made_ready_is_not_computed_again(monkeypatch):
+def test_it_gives_the_similarity_of_the_nearest_reference():
     settings, standby = JudgeSettings(), Standby()
+    for candidate, references in ROWS * 2:
+        expected = max(similarity(candidate, reference, "word_ratio") for reference in references)
+        assert standby.similarity(settings, candidate, references) == expected
+    assert standby.similarity(settings, "c", []) == 0.0
+
+
+@pytest.mark.parametrize("fallback", ["lexical", "calibrated", "group_mean"])
+def test_what_was_made_ready_is_not_computed_again(monkeypatch, fallback):
+    settings, standby = JudgeSettings(fallback=fallback), Standby()
     standby.make([(settings, *row) for row in ROWS])
-    monkeypatch.setattr(module, "fallback_score", lambda *_: pytest.fail("computed again"))
-    assert [standby.score(settings, *row) for row in ROWS] == [fallback_score(settings, *row) for row in ROWS]
+    known = [similarity(candidate, references[0], "word_ratio") for candidate, references in ROWS]
+    monkeypatch.setattr(module, "similarity", lambda *_: pytest.fail("computed again"))
+    assert [standby.similarity(settings, *row) for row in ROWS] == known
 
 
 def test_another_metric_is_another_score():
     standby = Standby()
     scores = [
-        standby.score(JudgeSettings(fallback_metric=metric), "abcd", ["abce"])
+        standby.similarity(JudgeSettings(fallback_metric=metric), "abcd", ["abce"])
         for metric in ("word_ratio", "char_ratio")
     ]
     assert scores[0] != scores[1]
