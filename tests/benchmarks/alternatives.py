@@ -44,7 +44,7 @@ class Alternative:
 
     def ready(self, asked: Iterable[ChatRequest]) -> Sequence[Any]:
         """What `run` takes, made before the clock starts."""
-        return [request.body(self.model) for request in asked]
+        return [request.body(self.model, "structured_outputs") for request in asked]
 
     def run(self, made: Sequence[Any]) -> list[float | None]:
         """Ask all; None for what got no verdict."""
@@ -163,7 +163,7 @@ class OpenAI(_OnALoop):
     def _arguments(self, request: ChatRequest) -> dict[str, Any]:
         extra: dict[str, Any] = {"chat_template_kwargs": {"enable_thinking": request.enable_thinking}}
         if request.grammar is not None:
-            extra["structured_outputs"] = {"regex": request.grammar}
+            extra["structured_outputs"] = {"regex": request.grammar.reply}
         return {
             "model": self.model,
             "messages": list(request.messages),

@@ -96,7 +96,7 @@ def _work(job: Job, rows: Rows) -> Callable[[], Scores]:
         score = {"batched": _ours_batched, "async": _ours_async}[job.call]
         return functools.partial(score, job, rows)
     model = job.settings.get("model_name", prompts.MODEL)
-    own = {name: value for name, value in job.settings.items() if name in _SHAPING}
+    own = _PLAIN | {name: value for name, value in job.settings.items() if name in _SHAPING}
     client = alternatives.ALTERNATIVES[job.contender](job, model)
     made = client.ready(prompts.chat_requests(rows, **own))
     if job.warmup:
@@ -104,6 +104,7 @@ def _work(job: Job, rows: Rows) -> Callable[[], Scores]:
     return lambda: client.run(made)
 
 
+_PLAIN = {"structured_output": "off"}  # the stub server holds no reply to anything
 _SHAPING = ("model_name", "prompt_template", "temperature", "top_p", "max_new_tokens", "structured_output")
 
 
@@ -116,6 +117,7 @@ def _settings(job: Job) -> dict[str, Any]:
         "max_in_flight": job.in_flight,
         "batch_endpoint": "auto" if job.contender == BATCH else "off",
         "fallback": _NOT_JUDGED,
+        **_PLAIN,
         **job.settings,
     }
 

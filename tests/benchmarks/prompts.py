@@ -9,7 +9,7 @@ from rows import Rows
 
 from llm_judge_remote import JudgeSettings
 from llm_judge_remote.client.chat import ChatRequest
-from llm_judge_remote.examination import examine
+from llm_judge_remote.examination import Examiner
 from llm_judge_remote.prompts.library import TemplateLibrary
 from llm_judge_remote.sample import Sample
 from llm_judge_remote.scoring.lexical import PLACEHOLDERS
@@ -22,7 +22,7 @@ MODEL = "Qwen/Qwen3-32B"
 def chat_requests(rows: Rows, **settings: Any) -> Iterator[ChatRequest]:
     """The first request for each row: the package's own template and sampling settings."""
     chosen = JudgeSettings(**settings)
-    template = TemplateLibrary(PLACEHOLDERS).get(chosen.prompt_template)
+    examiner = Examiner(chosen, TemplateLibrary(PLACEHOLDERS).get(chosen.prompt_template))
     for row in zip(*rows.columns, strict=True):
         sample = Sample.from_row(*row)
-        yield next(examine(sample, sample.references[0], chosen, template))
+        yield next(examiner.examine(sample, sample.references[0]))

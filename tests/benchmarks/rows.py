@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PROMPT_FRAME", "Rows", "from_file", "made"]
+__all__ = ["AUTHORS", "PROMPT_FRAME", "Rows", "from_file", "made"]
 
 PROMPT_FRAME = 1_150
 """Characters that the default template adds to a row's texts, system message included."""
 
-_AUTHORS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
+AUTHORS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
 _WORDS = (
     "the a of we then so answer total each per has left gives first second number costs hours apples eggs dollars "
     "half twice more than because therefore equals plus minus times divided by remaining price day week sells buys "
@@ -94,7 +94,7 @@ def from_file(path: Path, count: int) -> Rows:
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             problem = json.loads(line)
-            for author in _AUTHORS:
+            for author in AUTHORS:
                 if len(rows) == count:
                     return rows
                 rows.data_sources.append("gsm8k")

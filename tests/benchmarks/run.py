@@ -10,6 +10,7 @@ overload           16 processes at a server that turns away what it cannot take
 async_and_threads  hundreds of single calls at once against one batched call
 memory             100,000 samples in one call
 real_vllm          a vLLM server on this machine with a small model; only when it is named (see --vllm-python)
+agreement          the same: ways of asking against labels; only when it is named (see --rows)
 
 Every run has a fresh client process and a fresh server process, on CPUs of their own where there are two. The server
 is `stub_server.py` unless `--stub` names another one. Figures are medians of `--repeats` runs, contenders in turn.
@@ -35,7 +36,7 @@ import llm_judge_remote
 __all__ = ["main"]
 
 _USUAL = ("client_bound", "server_bound", "tail", "mixed_faults", "overload", "async_and_threads", "memory")
-_REGIMES = (*_USUAL, "real_vllm")
+_REGIMES = (*_USUAL, "real_vllm", "agreement")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -87,13 +88,14 @@ def _parser() -> argparse.ArgumentParser:
         prog="run.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("regime", nargs="*", choices=[[], *_REGIMES], metavar="REGIME", help="which to run; all but real_vllm if none")
+    which = "which to run; all but those with a vLLM server if none"
+    add("regime", nargs="*", choices=[[], *_REGIMES], metavar="REGIME", help=which)
     add("--quick", action="store_true", help="small numbers and one run of each: to see that it works")
     add("--repeats", type=int, help="runs of each contender (3; 1 with --quick)")
     add("--samples", type=int, help="samples, in place of each regime's own number")
     add("--json", metavar="FILE", help="write all figures, those of every single run too")
     add("--stub", metavar="EXE", help="another stub server that takes the options of stub_server.py (-O aside)")
-    add("--rows", metavar="FILE", default="", help="real rows for real_vllm, as JSON lines; see rows.from_file")
+    add("--rows", metavar="FILE", default="", help="real rows for the last two, as JSON lines; see rows.from_file")
     add("--vllm-python", metavar="EXE", default=sys.executable, help="interpreter of an environment with vLLM")
     return parser
 
