@@ -6,6 +6,7 @@ Without `--server-url` a vLLM server is started for the demo, with a model so sm
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ import typer
 from rich.console import Console
 
 import llm_judge_remote
+from llm_judge_remote.agreement import area
 from llm_judge_remote.cli.demo_report import score_table, summary_lines
 from llm_judge_remote.cli.demo_rows import read_rollouts, verl_rows, write_parquet
 from llm_judge_remote.cli.demo_server import running_server
@@ -27,6 +29,9 @@ from llm_judge_remote.serving.small_model import MODEL_NAME
 __all__ = ["app"]
 
 _PLAIN_WIDTH = 140
+# What agrees best with labels, also with small models (`make bench REGIMES=agreement`): one word, weighed by its
+# probability, and a rule for the answers that need no judge.
+_BEST = {"prompt_template": "yes_no", "scoring": "expected", "gate": "both", "temperature": 0}
 _INTERRUPTED = 128 + signal.SIGINT
 _TERMINATED = 128 + signal.SIGTERM
 
@@ -88,48 +93,59 @@ def _run(console: Console, server_url: str | None, model: str | None, output: Pa
             name = model or MODEL_NAME
             log = output / "vllm.log"
             server_url = stack.enter_context(running_server(console, model=model, log=log, start_timeout=start_timeout))
-        rows = _score(console, rollouts, output / "scored.parquet", server_url, name)
-    tiny = name == MODEL_NAME
-    if tiny:
+        judged = _score(console, rollouts, output / "scored.parquet", server_url, name)
+    if name == MODEL_NAME:
         console.print(
-            f"\n{MODEL_NAME} is a tiny model, here to show that everything works. Its scores mean little: it calls "
-            "nearly everything right. With a judge worth asking:\n  LLM_JUDGE_SERVER_URL=http://HOST:PORT make demo",
+            f"\n{MODEL_NAME} is a tiny model, here to show that everything works: by itself it tells right from wrong "
+            "little better than a coin. With a judge worth asking:\n  LLM_JUDGE_SERVER_URL=http://HOST:PORT make demo",
             highlight=False,
         )
-    return any(row["judge_ok"] for row in rows)
+    return judged
 
 
-def _score(console: Console, rollouts: Path, scored: Path, server_url: str, model: str) -> list[dict[str, Any]]:
-    """Write the rollouts, read them back as a trainer would, score them, show and write the scores."""
+def _score(console: Console, rollouts: Path, scored: Path, server_url: str, model: str) -> bool:
+    """Write the rollouts, read them back as a trainer would, score them, show and write the scores.
+
+    Returns:
+        Whether the judge judged any.
+    """
     import pandas as pd  # noqa: PLC0415 (heavy, and an extra)
 
     write_parquet(pd.DataFrame(verl_rows()), rollouts)
     frame = read_rollouts(rollouts)
     console.print(f"Scoring the {len(frame)} rollouts of {rollouts} ...", highlight=False)
-    begin = time.monotonic()
-    details = llm_judge_remote.compute_score_batched(
+    score = functools.partial(
+        llm_judge_remote.compute_score_batched,
         list(frame["data_source"]),
         list(frame["candidate"]),
         [reward_model["ground_truth"] for reward_model in frame["reward_model"]],
         list(frame["extra_info"]),
         server_url=server_url,
         model_name=model,
-        temperature=0,
-        max_new_tokens=64,
-        structured_output=True,
         timeout=300,
         return_details=True,
+        **_BEST,
     )
+    begin = time.monotonic()
+    details = score()
     seconds = time.monotonic() - begin
+    alone = score(gate="off")
     result = pd.concat([frame, pd.DataFrame(details)], axis=1)
     result["problem"] = [info["problem"] for info in frame["extra_info"]]
     rows: list[dict[str, Any]] = result.to_dict("records")
     console.print(score_table(rows))
-    for line in summary_lines(rows, seconds):
+    labels = [bool(label) for label in frame["label"]]
+    lines = summary_lines(rows, seconds)
+    lines.append("Agreement with the labels (AUC: 1.00 is perfect, 0.50 a coin):")
+    lines.append(f"  gate and judge, as above: {area([each['score'] for each in details], labels):.2f}")
+    unjudged = [each["judge_reason"] for each in alone if each["judge_fallback"]]
+    why = f", where {len(unjudged)} rollouts were not judged: {unjudged[0]}" if unjudged else ""
+    lines.append(f"  judge alone: {area([each['score'] for each in alone], labels):.2f}{why}")
+    for line in lines:
         console.print(line, highlight=False, markup=False)
     write_parquet(result.drop(columns="problem"), scored)
     console.print(f"Written: {scored}", highlight=False)
-    return rows
+    return any(each["judge_ok"] for each in alone)
 
 
 if __name__ == "__main__":

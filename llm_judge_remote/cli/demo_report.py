@@ -13,7 +13,7 @@ from rich.text import Text
 __all__ = ["score_table", "summary_lines"]
 
 _CELL = 30  # characters of a problem or a candidate
-_STYLES = {"judged": "green", "fallback": "yellow", "failed": "red"}
+_STYLES = {"judged": "green", "gated": "green", "fallback": "yellow", "failed": "red"}
 
 
 def score_table(rows: Sequence[Mapping[str, Any]]) -> Table:

@@ -4,6 +4,8 @@ import math
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llm_judge_remote import ConfigError, JudgeSettings, PromptTooLongError, Sample
 from llm_judge_remote.client.chat import ChatReply
@@ -19,9 +21,9 @@ def reply(content, finish_reason="stop", *, reasoning="", prompt_tokens=100, com
 
 def converse(*replies, candidate="c" * 1000, references=("r",), **settings):
     """The requests that were made, and the ruling, when these replies are given in order."""
-    given = JudgeSettings(**settings)
-    template = TemplateLibrary({}).get(given.prompt_template)
-    conversation = Examiner(given, template).examine(Sample(candidate, references), references[0])
+    chosen = JudgeSettings(**settings)
+    template = TemplateLibrary({}).get(chosen.prompt_template)
+    conversation = Examiner(chosen, template).examine(Sample(candidate, references), references[0])
     requests, answers = [], iter(replies)
     try:
         request = next(conversation)
@@ -295,3 +297,40 @@ def test_a_missing_word_is_asked_for_by_name():
     requests, ruling = converse(reply("Hard to say"), reply("No"), prompt_template="yes_no")
     assert "Yes or No" in text_of(requests[1])
     assert ruling.score == 0.0
+
+
+# Anything at all
+
+TEMPLATES = st.sampled_from(["default", "detailed", "binary", "digit", "yes_no"])
+REPLIES = st.one_of(
+    st.text(max_size=200),
+    st.lists(st.sampled_from(["REWARD: ", "1", "0.5", "9", "Yes", "No", "\n", "<think>", "</think>", "."])).map(
+        "".join
+    ),
+)
+
+
+@given(
+    st.text(st.characters(exclude_categories=[]), max_size=300),
+    TEMPLATES,
+    st.lists(REPLIES, min_size=2, max_size=2),
+    st.booleans(),
+    st.booleans(),
+)
+def test_any_candidate_and_any_reply_give_a_score_that_the_reply_holds_or_none(
+    candidate, template, replies, thinking, cut_off
+):
+    answers = [reply(text, "length" if cut_off else "stop", completion_tokens=10_000) for text in replies]
+    requests, ruling = converse(
+        *answers, candidate=candidate, prompt_template=template, enable_thinking=thinking, gate="both"
+    )
+    for request in requests:
+        for message in request.messages:
+            message["content"].encode()
+    if ruling.score is None:
+        assert isinstance(ruling.error, NoVerdictError)
+    elif not ruling.gated:
+        assert 0.0 <= ruling.score <= 1.0
+        stated = replies[len(requests) - 1]
+        word = {1.0: "yes", 0.0: "no"}.get(ruling.score, "?")
+        assert word in stated.lower() if template == "yes_no" else any(sign.isdigit() for sign in stated)

@@ -12,12 +12,12 @@ from typing import Any
 
 import rows
 import vllm_server
-from auc import Auc, auc
 from bench import Bench
 from processes import BenchmarkError
 from table import Table, Target, number
 
 from llm_judge_remote import Judge, Judgement, JudgeSettings, Outcome, Sample
+from llm_judge_remote.agreement import Auc, auc
 from llm_judge_remote.scoring.lexical import similarity
 from llm_judge_remote.serving.launch import EngineError
 

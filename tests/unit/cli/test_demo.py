@@ -1,5 +1,6 @@
 import io
 import os
+import re
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ from llm_judge_remote.cli.demo_report import score_table, summary_lines
 from llm_judge_remote.cli.demo_rows import read_rollouts, verl_rows, write_parquet
 from llm_judge_remote.serving.launch import free_port
 from llm_judge_remote.serving.vllm import is_installed
-from llm_judge_remote.testing import JudgeServer
+from llm_judge_remote.testing import JudgeServer, SimulatedJudge
 
 ROW = {
     "problem": "How many?",
@@ -105,16 +106,18 @@ def test_the_summary_counts_outcomes_with_reasons_and_pairs_in_the_right_order()
 
 
 def test_with_a_server_s_address_it_starts_none_and_scores_every_rollout(tmp_path):
-    with JudgeServer(api_key="secret") as server:
+    with JudgeServer(judge=SimulatedJudge(accuracy=0.5), api_key="secret") as server:
         done = demo(tmp_path, LLM_JUDGE_SERVER_URL=server.url, LLM_JUDGE_SERVER_API_KEY="secret")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "27 judged, 1 empty_candidate" in done.stdout
+    assert "28 rollouts in" in done.stdout
+    assert "gate and judge, as above: 1.00" in done.stdout
+    assert re.search(r"judge alone: 0\.\d\d$", done.stdout, re.MULTILINE)
     assert "Starting vLLM" not in done.stdout
     assert "secret" not in done.stdout + done.stderr
     scored = pd.read_parquet(tmp_path / "out" / "scored.parquet")
     assert len(scored) == len(verl_rows())
     assert scored["score"].between(0, 1).all()
-    assert list(scored["judge_outcome"]).count("judged") == 27
+    assert set(scored["judge_outcome"]) == {"gated", "judged", "empty_candidate"}
     assert list(scored["candidate"]) == [row["candidate"] for row in verl_rows()]
 
 
@@ -127,7 +130,7 @@ def test_a_server_that_is_not_there_ends_in_a_plain_message_and_exit_code_1(tmp_
         LLM_JUDGE_OUTAGE_GRACE="0",
     )
     assert done.returncode == 1
-    assert "27 fallback" in done.stdout
+    assert "27 rollouts were not judged: " in done.stdout
     assert "No rollout was judged" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
