@@ -23,6 +23,8 @@ from llm_judge_remote.settings import JudgeSettings
 
 __all__ = ["Call", "Plan", "Row"]
 
+_RULE_S = 0.1  # of the time that a call may take beyond its deadline
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -119,15 +121,28 @@ class Call:
             else:
                 own = [next(rulings) for _ in sample.references]
                 self.met_unavailable_server |= any(ruling.is_unavailable for ruling in own)
+                if is_late and time.monotonic() < now + _RULE_S:
+                    own = self._by_rule(sample, row, own)
             if any(ruling.score is None for ruling in own):
                 open_rows.append((index, own))  # what stands in for the judge's score may depend on the others
                 continue
             found[index] = judgement = self._conclude(index, own)
+            self._fallback.counts(row.settings, sample, judgement.score)
             if judgement.outcome is Outcome.JUDGED:
                 self._fallback.judged(row.settings, sample, judgement.score, learn=not is_late)
         for index, own in open_rows:
             found[index] = self._conclude(index, own)
         return [judgement for judgement in found if judgement is not None]
+
+    @staticmethod
+    def _by_rule(sample: Sample, row: Row, rulings: list[Ruling]) -> list[Ruling]:
+        """What the gate decides about a row whose turn never came; else the rulings as they are."""
+        if row.plan is None or all(ruling.score is not None for ruling in rulings):
+            return rulings
+        right = row.plan.examiner.decided(sample)
+        if right is None:
+            return rulings
+        return [Ruling(score=float(right), gated=True, finished_at=ruling.finished_at) for ruling in rulings]
 
     def _conclude(self, index: int, rulings: Sequence[Ruling]) -> Judgement:
         return conclude(self.samples[index], rulings, self.rows[index].settings, self.began, self._fallback.score)

@@ -13,7 +13,7 @@ from llm_judge_remote.settings import JudgeSettings
 
 __all__ = ["conclude"]
 
-Fallback = Callable[[JudgeSettings, Sample, Sequence[str]], Replacement | None]
+Replace = Callable[[JudgeSettings, Sample, Sequence[str]], Replacement | None]
 
 
 def conclude(
@@ -21,7 +21,7 @@ def conclude(
     rulings: Sequence[Ruling],
     settings: JudgeSettings,
     began: float,
-    fallback: Fallback,
+    fallback: Replace,
 ) -> Judgement:
     """The judgement on a sample: the best ruling counts.
 
@@ -50,7 +50,8 @@ def conclude(
             outcome, score, index = Outcome.FAILED, 0.0, -1
         else:
             outcome = Outcome.FALLBACK
-            if not judged or replacement.score > score:
+            # The group's mean is of whole rows: it says nothing of one reference beside others.
+            if not judged or (replacement.score > score and replacement.by != "group_mean"):
                 score, index, replaced_by = replacement.score, -1, replacement.by
     shown = rulings[index] if index >= 0 else rulings[failed[0]]
     return Judgement(

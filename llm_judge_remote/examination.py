@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import NamedTuple
 
 from llm_judge_remote.client.chat import ChatReply, ChatRequest
 from llm_judge_remote.client.constraint import Grammar
@@ -13,7 +13,7 @@ from llm_judge_remote.client.submission import Job
 from llm_judge_remote.errors import ConfigError, JudgeError, NoVerdictError, PromptTooLongError
 from llm_judge_remote.prompts.fence import Fence, middle_cut
 from llm_judge_remote.prompts.template import Message, PromptTemplate
-from llm_judge_remote.reading import Reader, Vote
+from llm_judge_remote.reading import Reader, Unsure, Vote
 from llm_judge_remote.rules.gate import rule_verdict
 from llm_judge_remote.ruling import Ruling
 from llm_judge_remote.sample import Sample
@@ -82,7 +82,7 @@ class Examiner:
         """Judge a sample against one of its references; returns a ruling whatever happens."""
         ruling = Ruling()
         try:
-            right = self._decided(sample)
+            right = self.decided(sample)
             if right is None:
                 yield from self._judge(sample, reference, ruling)
             else:
@@ -95,7 +95,7 @@ class Examiner:
         ruling.finished_at = time.monotonic()
         return ruling
 
-    def _decided(self, sample: Sample) -> bool | None:
+    def decided(self, sample: Sample) -> bool | None:
         """What the gate says about the row; None: it is the judge's."""
         gate = self.settings.gate
         if gate == "off":
@@ -106,40 +106,46 @@ class Examiner:
     def _judge(self, sample: Sample, reference: str, ruling: Ruling) -> Job[None]:
         request, reply = yield from self._first_ask(sample, reference, ruling)
         wanted = self.settings.votes
+        opinions = yield from self._opinions(request, reply, wanted, 0, ruling)
+        votes = [each for each in opinions if isinstance(each, Vote)]
+        silent = [each for each in opinions if not isinstance(each, Vote)]
+        # What the probabilities say does not change with another ask, unless there is another thought before.
+        if 2 * len(votes) <= wanted and (request.enable_thinking or not isinstance(silent[0].why, Unsure)):
+            again = self._asked_again(request, silent[0].reply, wanted - len(votes))
+            reply = yield again
+            ruling.note(reply)
+            opinions = yield from self._opinions(again, reply, wanted - len(votes), len(opinions), ruling)
+            votes += [each for each in opinions if isinstance(each, Vote)]
+            silent = [each for each in opinions if not isinstance(each, Vote)] or silent
+        if 2 * len(votes) <= wanted:
+            why = silent[0].why
+            ruling.mass = why.mass if isinstance(why, Unsure) else 0.0
+            counted = f" ({len(votes)} of {wanted} votes)" if wanted > 1 else ""
+            msg = f"the judge gave no verdict: {why.reason}{counted}"
+            raise NoVerdictError(msg, reply=ruling.reply)
+        ruling.mass = sum(vote.mass for vote in votes) / len(votes)
+        result = reduce_votes([vote.score for vote in votes], self.settings.vote_reduce)
+        ruling.score, ruling.spread, ruling.votes = result.score, result.spread, len(votes)
+
+    def _opinions(
+        self, request: ChatRequest, reply: ChatReply, wanted: int, drawn: int, ruling: Ruling
+    ) -> Job[list[Vote | _Silent]]:
+        """What so many replies to a request say, of which the first are there; others were drawn before."""
         draws = [reply, *reply.others]
         while len(draws) < wanted:  # the server gives fewer at a time
             # By a seed of their own, these are not the reply that came before, nor one that is kept.
-            seed = (self.settings.seed or 0) + len(draws)
-            reply = yield replace(request, draws=wanted - len(draws), seed=seed)
+            seed = (self.settings.seed or 0) + drawn + len(draws)
+            try:
+                reply = yield replace(request, draws=wanted - len(draws), seed=seed)
+            except JudgeError as error:
+                if 2 * len(draws) <= wanted:
+                    raise
+                ruling.attempts += error.attempts
+                break
             ruling.note(reply)
             draws += [reply, *reply.others]
-        opinions = [self._reader.vote(draw, request) for draw in draws]
-        votes = [each for each in opinions if isinstance(each, Vote)]
-        if 2 * len(votes) <= wanted:
-            silent = next(draw for draw, each in zip(draws, opinions, strict=True) if isinstance(each, NoVerdict))
-            again = self._asked_again(request, silent, wanted - len(votes))
-            reply = yield again
-            ruling.note(reply)
-            opinions = [self._reader.vote(draw, again) for draw in (reply, *reply.others)]
-            votes += [each for each in opinions if isinstance(each, Vote)]
-        if 2 * len(votes) <= wanted:
-            reason = next(each.reason for each in opinions if isinstance(each, NoVerdict))
-            counted = f" ({len(votes)} of {wanted} votes)" if wanted > 1 else ""
-            msg = f"the judge gave no verdict: {reason}{counted}"
-            raise NoVerdictError(msg, reply=ruling.reply)
-        self._count(votes, ruling)
-
-    def _count(self, votes: Sequence[Vote], ruling: Ruling) -> None:
-        """Make the score of the votes."""
-        ruling.mass = sum(vote.mass for vote in votes) / len(votes)
-        if self.settings.scoring == "expected" and (ruling.mass < self.settings.mass_floor or not ruling.mass):
-            msg = (
-                f"the judge gave all verdicts together a probability of {ruling.mass:.3f}, "
-                f"less than mass_floor={self.settings.mass_floor:g}"
-            )
-            raise NoVerdictError(msg, reply=ruling.reply)
-        result = reduce_votes([vote.score for vote in votes], self.settings.vote_reduce)
-        ruling.score, ruling.spread, ruling.votes = result.score, result.spread, len(votes)
+        opinions = [(draw, self._reader.vote(draw, request)) for draw in draws[:wanted]]
+        return [said if isinstance(said, Vote) else _Silent(draw, said) for draw, said in opinions]
 
     def _first_ask(self, sample: Sample, reference: str, ruling: Ruling) -> Job[tuple[ChatRequest, ChatReply]]:
         """Ask; a candidate that leaves the model too little room loses its middle until prompt and reply fit."""
@@ -197,6 +203,13 @@ class Examiner:
             {"role": "user", "content": f"That holds no verdict. Answer with exactly {form}"},
         )
         return replace(request, messages=request.messages + follow_up)
+
+
+class _Silent(NamedTuple):
+    """A reply without a verdict."""
+
+    reply: ChatReply
+    why: NoVerdict
 
 
 @lru_cache(maxsize=32)

@@ -122,7 +122,9 @@ class Judge:
             if row.plan is not None:
                 tasks.extend(row.plan.task(sample, reference) for reference in sample.references)
         linger = settings.linger if len(tasks) == 1 else 0.0
-        call.submission = call.dispatcher.submit(tasks, settings.batch_size, began=call.began, linger=linger)
+        call.submission = call.dispatcher.submit(
+            tasks, settings.batch_size, began=call.began, linger=linger, until=call.until
+        )
         return call
 
     def _row(self, sample: Sample, call: Call, plan: Plan, process: _Process) -> Row:

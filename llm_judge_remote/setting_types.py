@@ -53,7 +53,9 @@ def _blank_is_none(value: object) -> object:
 
 def or_off(value: object) -> object:
     """`on` and `off` for what YAML and people write in their place."""
-    return {"true": "on", "1": "on", "false": "off", "0": "off"}.get(str(value).lower(), value)
+    written = str(value).strip().lower()
+    plain = written if isinstance(value, str) else value
+    return {"true": "on", "1": "on", "false": "off", "0": "off"}.get(written, plain)
 
 
 def _off_is_none(value: object) -> object:

@@ -119,7 +119,7 @@ class JudgeSettings(BaseSettings):
     structured_output: Annotated[Literal["auto", "on", "off"], BeforeValidator(or_off)] = _field(
         "auto",
         "hold the judge to the verdict, where the template asks for nothing else: `auto`: on servers that can; "
-        "`on`: always, and a server that cannot gives no score; `off`",
+        "`on`: always, and a server that cannot gives no score; `off`; a thought is never held",
         row=True,
     )
     scoring: Literal["text", "expected"] = _field(

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from llm_judge_remote.client.chat import ChatReply, ChatRequest, Passage
@@ -139,10 +140,11 @@ def key_of(request: ChatRequest, servers: Sequence[str]) -> bytes:
 def remembering(
     job: Job[Result], cache: ReplyCache, servers: Sequence[str], succeeded: Callable[[Result], bool]
 ) -> Job[Result]:
-    """The same job; what it asks is looked up first, and the reply that ended it well is kept.
+    """The same job; what it asks is looked up first, and the replies that ended it well are kept.
 
-    Only the last reply is kept, and only when the job succeeds with it: what was cut off, empty or without a verdict
-    is asked again another time. A reply from the cache has `passage.cached` set and 0 attempts.
+    Only the last reply is kept, with those to the draws before it that belong together with it, and only when the job
+    succeeds with them: what was cut off, empty or without a verdict, so that it was asked again, is asked again another
+    time too. A reply from the cache has `passage.cached` set and 0 attempts.
 
     Args:
         job: Not begun yet.
@@ -150,13 +152,14 @@ def remembering(
         servers: The addresses that the job's requests may be asked at.
         succeeded: Whether a job that returned this has what it wanted.
     """
-    asked: tuple[bytes, ChatReply] | None = None  # the last request's key, and what was answered
+    answered: dict[bytes, ChatReply] = {}  # by key: what servers said to the draws that belong together
     try:
-        request = next(job)
+        request = first = next(job)
         while True:
+            if not _draws_on(request, first):
+                first, answered = request, {}
             key = _key_if_any(request, servers)
             known = cache.get(key) if key is not None else None
-            asked = None
             if known is not None:
                 request = job.send(known.after(_FROM_CACHE))
                 continue
@@ -169,13 +172,19 @@ def remembering(
                 request = job.throw(error)
             else:
                 if key is not None:
-                    asked = key, reply
+                    answered[key] = reply
                 request = job.send(reply)
     except StopIteration as end:
         result: Result = end.value
-    if asked is not None and succeeded(result):
-        cache.put(*asked)
+    if answered and succeeded(result):
+        for key, reply in answered.items():
+            cache.put(key, reply)
     return result
+
+
+def _draws_on(request: ChatRequest, first: ChatRequest) -> bool:
+    """Whether it asks for more draws of what was asked first: by another seed, as with the same one it asks again."""
+    return request.seed != first.seed and replace(request, seed=first.seed, draws=first.draws) == first
 
 
 def _key_if_any(request: ChatRequest, servers: Sequence[str]) -> bytes | None:

@@ -9,21 +9,17 @@ import sqlite3
 import threading
 import time
 from pathlib import Path
-from typing import Any
-
-import orjson
 
 from llm_judge_remote.client.chat import ChatReply
+from llm_judge_remote.client.packing import packed, unpacked
 from llm_judge_remote.errors import ConfigError
-from llm_judge_remote.scoring.expected import Token
 
 __all__ = ["SqliteCache"]
 
 log = logging.getLogger(__name__)
 
 _APPLICATION_ID = 0x4C4A5243  # "LJRC", in the file's header
-_VERSION = 1
-_STORED = ("content", "reasoning", "finish_reason", "prompt_tokens", "completion_tokens", "server", "is_held")
+_VERSION = 2  # to be raised whenever what is stored changes
 _GATHER_S = 0.05
 _MOST_PENDING = 20_000
 _WRITER_WAIT_S = 5.0
@@ -86,13 +82,15 @@ class SqliteCache:
                 text = self._pending.get(key) or self._writing.get(key) or self._read(key)
                 if text is None:
                     return None
-                reply = _unpacked(orjson.loads(text))
+                reply = unpacked(text)
                 self.hits += 1
                 return reply
         except sqlite3.Error as error:
             if not _is_locked(error):
                 self._give_up(error)
-        except (ValueError, KeyError, TypeError):
+        except KeyError:  # a field is missing: only this entry is of another make, and what is put next replaces it
+            return None
+        except (ValueError, TypeError):
             self._give_up("it holds an entry that cannot be read")
         return None
 
@@ -101,7 +99,7 @@ class SqliteCache:
         if not self._usable:
             return
         try:
-            text = orjson.dumps(_packed(reply)).decode()
+            text = packed(reply)
         except TypeError:  # a lone surrogate, or a count beyond 64 bits: no server of ours says such things
             return
         with self._condition:
@@ -197,7 +195,7 @@ def _prepare(connection: sqlite3.Connection, name: str) -> None:
 
 def _write(connection: sqlite3.Connection, replies: dict[bytes, str], capacity_bytes: int) -> None:
     connection.execute("BEGIN IMMEDIATE")
-    connection.executemany("INSERT OR IGNORE INTO reply (key, reply) VALUES (?, ?)", replies.items())
+    connection.executemany("INSERT OR REPLACE INTO reply (key, reply) VALUES (?, ?)", replies.items())
     pages, free, page_bytes = (
         _number(connection, f"PRAGMA {name}") for name in ("page_count", "freelist_count", "page_size")
     )
@@ -205,25 +203,6 @@ def _write(connection: sqlite3.Connection, replies: dict[bytes, str], capacity_b
         oldest = "DELETE FROM reply WHERE id IN (SELECT id FROM reply ORDER BY id LIMIT ?)"
         connection.execute(oldest, (2 * len(replies),))  # twice, so that shorter ones make enough room
     connection.execute("COMMIT")
-
-
-def _packed(reply: ChatReply) -> dict[str, Any]:
-    return {
-        **{name: getattr(reply, name) for name in _STORED},
-        "tokens": [[token.text, token.logprob, list(map(list, token.alternatives))] for token in reply.tokens],
-        "others": [_packed(other) for other in reply.others],
-    }
-
-
-def _unpacked(fields: dict[str, Any]) -> ChatReply:
-    return ChatReply(
-        **{name: fields[name] for name in _STORED},
-        tokens=tuple(
-            Token(text, logprob, tuple((other, number) for other, number in alternatives))
-            for text, logprob, alternatives in fields["tokens"]
-        ),
-        others=tuple(_unpacked(other) for other in fields["others"]),
-    )
 
 
 def _is_blank(connection: sqlite3.Connection, name: str) -> bool:

@@ -59,7 +59,13 @@ class Dispatcher:
         return self._closed
 
     def submit(
-        self, tasks: Sequence[Task[Result]], width: int, *, began: float, linger: float = 0.0
+        self,
+        tasks: Sequence[Task[Result]],
+        width: int,
+        *,
+        began: float,
+        linger: float = 0.0,
+        until: float | None = None,
     ) -> Submission[Result]:
         """Run jobs.
 
@@ -68,11 +74,13 @@ class Dispatcher:
             width: Most of them under way at once.
             began: Monotonic time when the call began.
             linger: Seconds that they may wait for others to travel with.
+            until: Monotonic time at which the caller gives up.
 
         Returns:
             Their results to be, in order.
         """
-        submission = Submission(tasks, width, began, ready_at=began + linger if linger else 0.0)
+        ready_at = began + linger if linger else 0.0
+        submission = Submission(tasks, width, began, ready_at, math.inf if until is None else until)
         with self._condition:
             self._schedule.submit(submission)
             if self._closed:
@@ -264,7 +272,7 @@ def _send(load: Load) -> Outcome:
     if load.server is None:
         return load.error or ServerUnavailableError("there is no server", sent=False)
     requests = [question.request for question in load.questions]
-    if load.is_trial:
+    if load.is_trial and not load.server.is_busy:  # one that was only busy is the same as before
         load.channel.exchange.forget(load.server.address)
     try:
         return load.channel.exchange.send(load.server.address, requests, load.attempt)

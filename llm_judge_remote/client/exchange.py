@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -17,7 +17,8 @@ from llm_judge_remote.client.chat import (
     ChatReply,
     ChatRequest,
 )
-from llm_judge_remote.client.constraint import DIALECTS, Fields, find_dialect
+from llm_judge_remote.client.constraint import DIALECTS
+from llm_judge_remote.client.dialects import Dialects
 from llm_judge_remote.client.guard import Attempt
 from llm_judge_remote.client.lookup import Lookup
 from llm_judge_remote.client.refusal import status_error
@@ -34,8 +35,6 @@ from llm_judge_remote.errors import (
 
 __all__ = ["Connection", "Exchange", "NoBatchEndpointError"]
 
-
-log = logging.getLogger(__name__)
 
 _REFUSED = (400, 413, 422)
 
@@ -68,9 +67,10 @@ class Exchange:
     Args:
         addresses: The servers'.
         connection: How to talk to them.
+        dialects: What the process knows of how they hold replies to a grammar.
     """
 
-    def __init__(self, addresses: Sequence[str], connection: Connection) -> None:
+    def __init__(self, addresses: Sequence[str], connection: Connection, dialects: Dialects | None = None) -> None:
         self._timeout = connection.timeout
         self._sessions = {
             address: Session(
@@ -83,7 +83,7 @@ class Exchange:
             for address in addresses
         }
         self._served: Lookup[str] = Lookup()
-        self._dialects: Lookup[str | None] = Lookup()
+        self._dialects = Dialects() if dialects is None else dialects
         self._draws_one: set[str] = set()
         self._names_for_errors: dict[str, str] = {}
 
@@ -106,14 +106,22 @@ class Exchange:
         """
         session = self._sessions[address]
         first, *others = requests
-        model = self._model(session, first.model, attempt)
-        dialect = self._dialect(session, first, model, attempt)
+        until = time.monotonic() + self._timeout
+        model = self._model(session, first.model, attempt, until)
+        try:
+            dialect = self._dialect(session, first, model, attempt, until)
+        except StatusError as error:
+            raise self._explained(session, first, error) from None
         if not others:
-            return [self._send_one(session, first, model, dialect, attempt)]
+            return [self._send_one(session, first, model, dialect, attempt, until)]
         body = first.batch_body(others, model, dialect)
-        response = session.request("POST", BATCH_PATH, body, timeout=self._timeout, attempt=attempt)
+        response = session.request("POST", BATCH_PATH, body, timeout=_left(until), attempt=attempt)
         if response.status == 200:
-            return read_batch(response.body, address, requests, is_held=dialect is not None)
+            replies = read_batch(response.body, address, requests)
+            return [
+                reply if isinstance(reply, ServerError) else self._checked(reply, request, dialect)
+                for request, reply in zip(requests, replies, strict=True)
+            ]
         if response.status in (404, 405, 501) and not _is_about_the_model(response):
             raise NoBatchEndpointError
         raise self._refusal(session, None if response.status in _REFUSED else first, response)
@@ -130,64 +138,63 @@ class Exchange:
             session.close()
 
     def _send_one(
-        self, session: Session, request: ChatRequest, model: str, dialect: str | None, attempt: Attempt
+        self,
+        session: Session,
+        request: ChatRequest,
+        model: str,
+        dialect: str | None,
+        attempt: Attempt,
+        until: float,
     ) -> ChatReply:
-        one = replace(request, draws=1) if request.draws > 1 else request
+        one = replace(request, draws=1)
         wanted = one if session.server in self._draws_one else request
-        body = wanted.body(model, dialect)
-        response = session.request("POST", CHAT_PATH, body, timeout=self._timeout, attempt=attempt)
-        if response.status in _REFUSED and wanted is not one:  # perhaps it gives but one reply at a time
-            refused, body = response, one.body(model, dialect)
-            response = session.request("POST", CHAT_PATH, body, timeout=self._timeout, attempt=attempt)
-            if response.status == 200:
-                self._draws_one.add(session.server)
-            else:
-                response = refused
+
+        def post(asked: ChatRequest) -> Response:
+            return session.request("POST", CHAT_PATH, asked.body(model, dialect), timeout=_left(until), attempt=attempt)
+
+        response = post(wanted)
+        if response.status in _REFUSED and not isinstance(self._error(session, response), PromptTooLongError):
+            refused = response
+            if wanted.draws > 1:  # perhaps it gives but one reply at a time
+                response = post(one)
+                if response.status == 200:
+                    self._draws_one.add(session.server)
+            if response.status != 200 and dialect is not None and self._dialects.doubt(session.server):
+                before, dialect = dialect, self._dialect(session, request, model, attempt, until)
+                if dialect != before:
+                    response = post(wanted)
+            response = response if response.status == 200 else refused
         if response.status != 200:
             raise self._refusal(session, request, response)
-        return read_reply(response.body, session.server, is_held=dialect is not None)
+        reply = self._checked(read_reply(response.body, session.server), request, dialect)
+        if isinstance(reply, ServerError):
+            raise reply
+        return reply
 
-    def _model(self, session: Session, name: str, attempt: Attempt) -> str:
+    def _checked(self, reply: ChatReply, request: ChatRequest, dialect: str | None) -> ChatReply | ServerError:
+        """The reply, and whether it was held; an error where it was not and had to be."""
+        held = [self._dialects.is_held(each, request, dialect) for each in (reply, *reply.others)]
+        if request.needs_grammar and not all(held):
+            return _incapable(reply.server)
+        return replace(reply, is_held=True) if dialect is not None and all(held) else reply
+
+    def _model(self, session: Session, name: str, attempt: Attempt, until: float) -> str:
         """The model's name for a server: what it serves, when the name is `auto`."""
         if name != "auto":
             return name
-        return self._served.get(session.server, lambda: self._first_served_name(session), attempt)
+        return self._served.get((session.server,), lambda: self._first_served_name(session), attempt, until)
 
-    def _dialect(self, session: Session, request: ChatRequest, model: str, attempt: Attempt) -> str | None:
-        """How to tell a server the request's grammar; None when there is none, or the server obeys none.
+    def _dialect(
+        self, session: Session, request: ChatRequest, model: str, attempt: Attempt, until: float
+    ) -> str | None:
+        """As `Dialects.get`.
 
         Raises:
             IncapableError: The request must not be asked without.
         """
-        if request.grammar is None:
-            return None
-        dialect = self._dialects.get(session.server, lambda: self._find_dialect(session, model), attempt)
+        dialect = self._dialects.get(session, request, model, attempt, until)
         if dialect is None and request.needs_grammar:
-            msg = (
-                f"{session.server} does not hold replies to a grammar, by none of {', '.join(DIALECTS)}; "
-                "set structured_output to `auto` or `off`"
-            )
-            raise IncapableError(msg, server=session.server)
-        return dialect
-
-    def _find_dialect(self, session: Session, model: str) -> str | None:
-        probe = ChatRequest(({"role": "user", "content": "Say hello."},), model, 0.0, 1.0, 32, enable_thinking=False)
-
-        def ask(fields: Fields) -> str:
-            body = orjson.dumps({**orjson.loads(probe.body(model)), **fields})
-            response = session.request("POST", CHAT_PATH, body, timeout=self._timeout)
-            if response.status == 200:
-                reply = read_reply(response.body, session.server)
-                return reply.content or reply.reasoning
-            if response.status in _REFUSED:
-                return ""
-            raise self._refusal(session, probe, response)
-
-        dialect = find_dialect(ask)
-        if dialect is None:
-            log.warning(
-                "judge server %s does not hold replies to a grammar; they are read as they come", session.server
-            )
+            raise _incapable(session.server)
         return dialect
 
     def _first_served_name(self, session: Session) -> str:
@@ -200,16 +207,21 @@ class Exchange:
     def _served_names(self, session: Session) -> list[str]:
         response = session.request("GET", MODELS_PATH, timeout=self._timeout)
         if response.status != 200:
-            raise status_error(response.status, response.headers, response.body, session.server)
+            raise self._error(session, response)
         entries = read_json(response.body, session.server).get("data")
         entries = entries if isinstance(entries, list) else []
         return [entry["id"] for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), str)]
 
+    @staticmethod
+    def _error(session: Session, response: Response) -> StatusError:
+        return status_error(response.status, response.headers, response.body, session.server)
+
     def _refusal(self, session: Session, request: ChatRequest | None, response: Response) -> StatusError:
         """The error for a status other than 200, with what the server can add to it about one request."""
-        error = status_error(response.status, response.headers, response.body, session.server)
-        if request is None:
-            return error
+        error = self._error(session, response)
+        return error if request is None else self._explained(session, request, error)
+
+    def _explained(self, session: Session, request: ChatRequest, error: StatusError) -> StatusError:
         try:
             if isinstance(error, UnknownModelError):
                 return self._unknown_model(session, request, error)
@@ -221,7 +233,7 @@ class Exchange:
 
     def _unknown_model(self, session: Session, request: ChatRequest, error: UnknownModelError) -> UnknownModelError:
         if request.model == "auto":  # the server came back with another model: ask it again
-            self._served.forget(session.server)
+            self.forget(session.server)
             error.retryable = True
             return error
         names = self._names_for_errors.get(session.server)
@@ -233,7 +245,7 @@ class Exchange:
     def _count_tokens(self, session: Session, request: ChatRequest) -> tuple[int | None, int | None]:
         """The prompt's tokens and the most that the model takes, where the server tells (vLLM does)."""
         fields = {
-            "model": self._model(session, request.model, Attempt()),
+            "model": self._model(session, request.model, Attempt(), time.monotonic() + self._timeout),
             "messages": request.messages,
             "chat_template_kwargs": {"enable_thinking": request.enable_thinking},
         }
@@ -246,3 +258,16 @@ class Exchange:
 def _is_about_the_model(response: Response) -> bool:
     """Whether a 404 of the batch endpoint comes from the endpoint itself, and not from its absence."""
     return response.status == 404 and b"model" in response.body
+
+
+def _left(until: float) -> float:
+    """Seconds of the attempt that are left: what was found out for it is part of it."""
+    return max(until - time.monotonic(), 0.05)
+
+
+def _incapable(server: str) -> IncapableError:
+    msg = (
+        f"{server} does not hold replies to a grammar, by none of {', '.join(DIALECTS)}; "
+        "set structured_output to `auto` or `off`"
+    )
+    return IncapableError(msg, server=server)

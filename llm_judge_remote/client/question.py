@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
@@ -73,6 +74,7 @@ class Load:
         shared: Slots of the shared limit that it holds.
         error: Why it is not sent at all.
         sent_at: Monotonic time.
+        until: Monotonic time at which the first of those who wait gives up.
         is_chunk: Whether it was to carry several.
         is_trial: Whether it decides if its server answers again.
         is_hedge: Whether all of it is asked once more because it takes long elsewhere.
@@ -89,6 +91,7 @@ class Load:
     shared: int = 0
     error: ServerError | None = None
     sent_at: float = 0.0
+    until: float = math.inf
     is_chunk: bool = False
     is_trial: bool = False
     is_hedge: bool = False

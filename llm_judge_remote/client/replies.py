@@ -33,13 +33,12 @@ def read_json(body: bytes, server: str) -> dict[str, Any]:
     return payload
 
 
-def read_reply(body: bytes, server: str, *, is_held: bool = False) -> ChatReply:
+def read_reply(body: bytes, server: str) -> ChatReply:
     """The reply in a chat completion's body, with all the draws that it holds.
 
     Args:
         body: The body.
         server: The address that sent it.
-        is_held: Whether the server was told a grammar in a way that it obeys.
 
     Raises:
         InvalidReplyError: The body is no chat completion, or holds no choice.
@@ -59,7 +58,6 @@ def read_reply(body: bytes, server: str, *, is_held: bool = False) -> ChatReply:
         completion_tokens,
         server,
         tokens=first.tokens,
-        is_held=is_held,
         others=tuple(
             ChatReply(each.content, each.reasoning, each.finish_reason, 0, 0, server, tokens=each.tokens)
             for each in others
@@ -67,9 +65,7 @@ def read_reply(body: bytes, server: str, *, is_held: bool = False) -> ChatReply:
     )
 
 
-def read_batch(
-    body: bytes, server: str, requests: Sequence[ChatRequest], *, is_held: bool = False
-) -> list[ChatReply | ServerError]:
+def read_batch(body: bytes, server: str, requests: Sequence[ChatRequest]) -> list[ChatReply | ServerError]:
     """The replies in the batch endpoint's answer, in the order of the requests.
 
     What cannot be used is an error of its own conversation: a missing choice, and a reply that was cut off, as only an
@@ -108,7 +104,6 @@ def read_batch(
                     replies[number],
                     server,
                     tokens=each.tokens,
-                    is_held=is_held,
                 )
             )
     return results

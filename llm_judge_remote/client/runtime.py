@@ -7,6 +7,7 @@ from collections.abc import Hashable
 
 from llm_judge_remote.client.cache import ReplyCache, open_cache
 from llm_judge_remote.client.channel import Channel
+from llm_judge_remote.client.dialects import Dialects
 from llm_judge_remote.client.dispatcher import Dispatcher
 from llm_judge_remote.client.exchange import Connection, Exchange
 from llm_judge_remote.client.shared_limit import SharedLimit
@@ -29,6 +30,7 @@ class Runtime:
         self._servers: dict[str, Server] = {}
         self._shared_limits: dict[tuple[str, str], SharedLimit] = {}
         self._caches: dict[str, ReplyCache] = {}
+        self._dialects = Dialects()
 
     def channel(self, settings: JudgeSettings) -> Channel:
         """The way to the servers that these settings name.
@@ -108,7 +110,7 @@ class Runtime:
             path, most = settings.shared_limit, settings.max_in_flight
             shared = {address: self._shared_limit(path, address, most) for address in settings.server_url}
         return Channel(
-            Exchange(settings.server_url, connection),
+            Exchange(settings.server_url, connection, self._dialects),
             pool,
             max_retries=settings.max_retries,
             use_chunks=settings.batch_endpoint == "auto",

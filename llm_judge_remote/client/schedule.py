@@ -96,6 +96,7 @@ class Schedule:
     def sent(self, load: Load, now: float) -> None:
         """The load leaves."""
         load.sent_at = now
+        load.until = min(entry.submission.until for question in load.questions for entry in question.entries)
         load.is_hedge = all(question.loads for question in load.questions)
         self._board.counters.requests += 1
         self._board.counters.chunks += len(load.questions) > 1

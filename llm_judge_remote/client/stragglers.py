@@ -31,13 +31,15 @@ def ask_stragglers_again(board: Board, now: float) -> float:
             known = _known(channel, server, len(load.questions))
             patience[key] = _patience(known, len(load.questions), draining=board.is_draining)
         due = load.sent_at + patience[key]
-        if due > now:
-            soonest = min(soonest, due)
+        # At half the time that a chunk's callers leave it, its conversations can still be asked by themselves.
+        must = (load.sent_at + load.until) / 2 if len(load.questions) > 1 else math.inf
+        if min(due, must) > now:
+            soonest = min(soonest, due, must)
             continue
         late = [question for question in load.questions if not (question.settled or question.is_rushed)]
         # A late chunk is charged as the one request that it is: its conversations wait for each other, not for long
         # replies of their own.
-        if late and channel.hedge_budget.spend(1):
+        if late and (now >= must or channel.hedge_budget.spend(1)):
             load.was_hedged = True
             board.counters.hedged += len(late)
             for question in late:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Hashable, Sequence
@@ -65,6 +66,7 @@ class Submission(Generic[Result]):
         width: Most jobs of this submission that wait or are under way.
         began: Monotonic time when the call began.
         ready_at: Monotonic time until which it may wait for company.
+        until: Monotonic time at which the caller gives up.
         results: What each job returned, or the exception that it raised; None for one that has not ended.
         last_errors: Of jobs that are being retried.
         active: The entries that have been let in and have not ended.
@@ -76,6 +78,7 @@ class Submission(Generic[Result]):
     width: int
     began: float
     ready_at: float = 0.0
+    until: float = math.inf
     results: list[Result | BaseException | None] = field(init=False)
     last_errors: dict[int, Exception] = field(default_factory=dict)
     active: dict[Entry, None] = field(default_factory=dict)

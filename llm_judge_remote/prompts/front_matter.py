@@ -16,6 +16,8 @@ __all__ = ["Example", "FrontMatter"]
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*\n", re.DOTALL | re.MULTILINE)
 _FIELDS = {"range", "system", "verdict", "options", "examples"}
+# What engines that hold a reply to a pattern do not know. Behind a backslash or in brackets, a sign is another thing.
+_PIECE = re.compile(r"(?P<anchor>[\^$]|\\[AbBZ])|(?P<other>\\[1-9]|\(\?[^:])|\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
 _EXAMPLE_FIELDS = ("problem", "reference", "candidate", "verdict")
 
 
@@ -65,11 +67,7 @@ class FrontMatter:
             raise ConfigError(msg)
         low, high = _read_range(head.get("range", [0, 1]), where)
         system, verdict = (_read_text(head, name, where) for name in ("system", "verdict"))
-        try:
-            re.compile(verdict)
-        except re.error as error:
-            msg = f"{where}: verdict={verdict!r} is no regular expression: {error}"
-            raise ConfigError(msg) from None
+        _check_pattern(verdict, where)
         options = _read_options(head.get("options") or {}, low, high, where)
         if verdict and options:
             msg = f"{where}: verdict and options exclude each other; a reply is a number or one of the words"
@@ -90,6 +88,28 @@ def _read_text(head: Mapping[str, Any], field_name: str, where: str) -> str:
         msg = f"{where}: {field_name} is a text, not {value!r}; put it in quotes"
         raise ConfigError(msg)
     return value.strip()
+
+
+def _check_pattern(verdict: str, where: str) -> None:
+    try:
+        pattern = re.compile(verdict)
+    except re.error as error:
+        msg = f"{where}: verdict={verdict!r} is no regular expression: {error}"
+        raise ConfigError(msg) from None
+    for piece in _PIECE.finditer(verdict):
+        if piece.lastgroup == "anchor":
+            msg = f"{where}: verdict={verdict!r} holds the anchor {piece.group()}, which servers refuse; leave it out, "
+            msg += "as the whole score must match anyway"
+            raise ConfigError(msg)
+        if piece.lastgroup == "other":
+            msg = f"{where}: verdict={verdict!r} holds {piece.group()}, which servers refuse, as they do all flags, "
+            msg += "lookarounds, named groups and backreferences; write out what is allowed, with plain groups: "
+            msg += "(...) or (?:...)"
+            raise ConfigError(msg)
+    if verdict and pattern.fullmatch(""):
+        msg = f"{where}: verdict={verdict!r} allows a reply without a score; write a pattern that needs a digit, "
+        msg += "as in '[0-9]', or leave verdict out to let the judge say more"
+        raise ConfigError(msg)
 
 
 def _read_range(value: object, where: str) -> tuple[float, float]:

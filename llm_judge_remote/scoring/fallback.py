@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import contextlib
+from collections import Counter, OrderedDict
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from llm_judge_remote.settings import JudgeSettings
 __all__ = ["Calibrations", "Fallback", "Replacement", "check_fallback"]
 
 _MOST_SCALES = 256
-_LEARNT_AT_ONCE = 64  # rows of one call: more would hold up its end, and tell no more
+_LEARNT_AT_ONCE = 64  # rows of one call and scale: more would hold up its end, and tell no more
 _LONGEST = 20_000  # characters of a candidate; the similarity of longer ones takes milliseconds
 
 
@@ -51,19 +52,15 @@ class Calibrations:
 
     def scale(self, settings: JudgeSettings, data_source: str) -> Calibration:
         """The scale of a data source's rows."""
-        key = (
-            data_source,
-            settings.prompt_template,
-            settings.model_name,
-            settings.scoring,
-            settings.enable_thinking,
-            settings.fallback_metric,
-        )
+        key = (data_source, _way(settings))
         scale = self._scales.get(key)
         if scale is None:
             while len(self._scales) >= _MOST_SCALES:
                 self._scales.popitem(last=False)
             scale = self._scales.setdefault(key, Calibration())
+        else:
+            with contextlib.suppress(KeyError):  # another thread made room
+                self._scales.move_to_end(key)
         return scale
 
 
@@ -81,17 +78,29 @@ class Fallback:
         self._standby = standby
         self._calibrations = calibrations
         self._groups: dict[Hashable, tuple[float, int]] = {}
-        self._left_to_learn = _LEARNT_AT_ONCE
+        self._learnt: Counter[Calibration] = Counter()
 
     def judged(self, settings: JudgeSettings, sample: Sample, score: float, *, learn: bool = True) -> None:
-        """The judge gave a row this score; without `learn` it is not compared with the similarity, which takes time."""
-        if settings.fallback == "group_mean":
-            total, count = self._groups.get(_group(sample), (0.0, 0))
-            self._groups[_group(sample)] = total + score, count + 1
-        elif settings.fallback == "calibrated" and learn and self._left_to_learn and len(sample.candidate) <= _LONGEST:
-            self._left_to_learn -= 1
-            lexical = self._standby.similarity(settings, sample.candidate, sample.references)
-            self._calibrations.scale(settings, sample.data_source).add(lexical, score)
+        """The judge gave a row this score.
+
+        Args:
+            settings: Of the row.
+            sample: The row.
+            score: Its score.
+            learn: Whether to compare it with the similarity, which takes time.
+        """
+        if settings.fallback == "calibrated" and learn and len(sample.candidate) <= _LONGEST:
+            scale = self._calibrations.scale(settings, sample.data_source)
+            self._learnt[scale] += 1
+            if self._learnt[scale] <= _LEARNT_AT_ONCE:
+                scale.add(self._standby.similarity(settings, sample.candidate, sample.references), score)
+
+    def counts(self, settings: JudgeSettings, sample: Sample, score: float) -> None:
+        """The judge or a rule gave a row this score, and its group's mean shows it."""
+        group = _group(settings, sample)
+        if settings.fallback == "group_mean" and group is not None:
+            total, count = self._groups.get(group, (0.0, 0))
+            self._groups[group] = total + score, count + 1
 
     def score(self, settings: JudgeSettings, sample: Sample, references: Sequence[str]) -> Replacement | None:
         """The score of a row; None for `fallback="raise"`.
@@ -107,9 +116,8 @@ class Fallback:
             return Replacement(settings.fallback, "constant")
         if settings.fallback == "zero":
             return Replacement(0.0, "constant")
-        if settings.fallback == "group_mean" and _group(sample) in self._groups:
-            total, count = self._groups[_group(sample)]
-            return Replacement(total / count, "group_mean")
+        if settings.fallback == "group_mean" and (known := self._groups.get(_group(settings, sample))):
+            return Replacement(known[0] / known[1], "group_mean")
         lexical = self._standby.similarity(settings, sample.candidate, references)
         if settings.fallback == "calibrated":
             calibrated = self._calibrations.scale(settings, sample.data_source)(lexical)
@@ -118,5 +126,20 @@ class Fallback:
         return Replacement(lexical, "lexical")
 
 
-def _group(sample: Sample) -> Hashable:
-    return sample.data_source, sample.problem, sample.references
+def _group(settings: JudgeSettings, sample: Sample) -> Hashable:
+    """Equal for rows that answer one question and are judged in one way; None for one whose question is not known."""
+    return (sample.data_source, sample.problem, sample.references, _way(settings)) if sample.problem else None
+
+
+def _way(settings: JudgeSettings) -> Hashable:
+    """Who judges, and how: what decides on which scale the scores are."""
+    return (
+        settings.server_url,
+        settings.model_name,
+        settings.prompt_template,
+        settings.scoring,
+        settings.enable_thinking,
+        settings.votes,
+        settings.vote_reduce,
+        settings.fallback_metric,
+    )

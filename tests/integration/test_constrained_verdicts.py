@@ -1,6 +1,7 @@
 """Replies held to the verdict's grammar, on servers that want to be told so in their own way, or not at all."""
 
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,13 @@ def judge_of(server, **settings):
     return Judge(JudgeSettings(**{"server_url": server.url, "structured_output": "auto", "linger": 0, **settings}))
 
 
+def probes(server):
+    """Requests that only find out what the server can."""
+    return sum(
+        messages[0]["content"] == "Say hello." for request in server.requests for messages in request.conversations
+    )
+
+
 def samples(count):
     return [Sample(f"candidate {n}", ("reference",), problem="problem") for n in range(count)]
 
@@ -26,8 +34,7 @@ def test_each_kind_of_server_is_told_in_its_own_way(kind, template):
         judgements = judge.score(samples(30))
         assert [each.outcome for each in judgements] == [Outcome.JUDGED] * 30
         assert all(each.constrained for each in judgements)
-        probes = server.stats.conversations - 30
-        assert probes == KINDS.index(kind) + 1  # once for all rows
+        assert probes(server) == KINDS.index(kind) + 1  # once for all rows
 
 
 @pytest.mark.parametrize("kind", ["ignored", "refused"])
@@ -38,7 +45,7 @@ def test_a_server_that_holds_nothing_is_noticed_said_once_and_read_as_before(kin
             assert {(each.outcome, each.score, each.constrained) for each in judgements} == {
                 (Outcome.JUDGED, 0.5, False)
             }
-        assert server.stats.requests <= 20 + len(KINDS)
+        assert probes(server) == len(KINDS)
     assert len([record for record in caplog.records if "does not hold replies" in record.message]) == 1
 
 
@@ -90,3 +97,62 @@ def test_a_wrong_key_is_said_as_such_and_not_as_a_lack_of_grammar(caplog):
         (judgement,) = judge.score(samples(1))
     assert "401" in judgement.reason
     assert "does not hold" not in caplog.text
+
+
+def is_probe(conversation):
+    return conversation.text.endswith("Say hello.")
+
+
+@pytest.mark.parametrize("fault", [Fault("status", status=500), Fault("status", status=501), Fault("empty_choices")])
+def test_a_server_that_fails_on_being_asked_holds_nothing_and_judges_all_the_same(fault):
+    fault = replace(fault, match=is_probe)
+    with JudgeServer(judge="REWARD: 0.5", faults=[fault]) as server, judge_of(server) as judge:
+        assert {(each.outcome, each.constrained) for each in judge.score(samples(10))} == {(Outcome.JUDGED, False)}
+
+
+def test_a_server_that_hangs_on_being_asked_is_asked_twice_and_judges_all_the_same():
+    options = {"timeout": 0.5, "max_retries": 5, "outage_grace": 10}
+    fault = Fault("hang", match=is_probe)
+    with JudgeServer(judge="REWARD: 0.5", faults=[fault]) as server, judge_of(server, **options) as judge:
+        assert {each.outcome for each in judge.score(samples(3))} == {Outcome.JUDGED}
+
+
+def test_several_settings_for_one_server_find_it_out_once():
+    with JudgeServer(judge=CHATTY, constraint="regex") as server, judge_of(server) as judge:
+        for timeout in (10.0, 20.0, 30.0):
+            judge.score(samples(3), judge.settings.model_copy(update={"timeout": timeout}))
+        assert probes(server) == 3
+
+
+FINE = "Fine.\nREWARD: 0.5"
+
+
+def changes(first, judge, after):
+    """What becomes of a row after the server has come back as another kind, without having been missed."""
+    assert judge.score(samples(1))[0].constrained
+    port = first.port
+    first.stop()
+    with JudgeServer(judge=FINE, constraint=after, port=port):
+        return judge.score([Sample("another", ("reference",))])[0]
+
+
+@pytest.mark.parametrize("after", ["ignored", "refused"])
+def test_a_server_that_holds_nothing_any_more_is_noticed_by_its_answers(after):
+    with JudgeServer(judge=FINE) as first, judge_of(first) as judge:
+        judgement = changes(first, judge, after)
+    assert (judgement.outcome, judgement.constrained) == (Outcome.JUDGED, False)
+
+
+@pytest.mark.parametrize("after", ["ignored", "refused"])
+def test_where_it_is_insisted_on_a_reply_that_was_not_held_does_not_count(after):
+    with JudgeServer(judge=FINE) as first, judge_of(first, structured_output="on", fallback="zero") as judge:
+        assert changes(first, judge, after).outcome is Outcome.FALLBACK
+
+
+def test_auto_finds_the_model_of_a_server_that_came_back_with_another():
+    with JudgeServer(model="a", judge="REWARD: 0.5") as first, judge_of(first, model_name="auto") as judge:
+        assert judge.score(samples(1), judge.settings.model_copy(update={"structured_output": "off"}))
+        port = first.port
+        first.stop()
+        with JudgeServer(model="b", judge="REWARD: 0.5", port=port):
+            assert {each.outcome for each in judge.score(samples(4)[1:])} == {Outcome.JUDGED}

@@ -127,6 +127,15 @@ def test_what_the_gate_decides_is_not_asked_and_says_so():
     assert judgements[0].to_dict()["judge_ok"] == 0
 
 
+def test_what_the_gate_decides_does_not_wait_for_a_server_s_place():
+    rows = [sample(f"no idea {n}", reference="#### 7") for n in range(3)]
+    rows.append(sample("so \\boxed{7}", reference="#### 7"))
+    options = {"gate": "both", "max_in_flight": 1, "deadline": 0.5, "fallback": "zero"}
+    with JudgeServer(faults=[Fault("hang")]) as server, judge_of(server, **options) as judge:
+        judgements = judge.score(rows)
+    assert [each.outcome for each in judgements] == [Outcome.FALLBACK] * 3 + [Outcome.GATED]
+
+
 def test_a_row_with_several_references_is_right_if_it_has_the_answer_of_one():
     row = Sample("so \\boxed{7}", ("#### 6", "#### 7"))
     with JudgeServer(judge="REWARD: 0.5") as server, judge_of(server, gate="both") as judge:

@@ -151,6 +151,19 @@ def test_a_verdict_inside_a_thought_that_was_cut_off_is_none():
     assert ruling.score is None
 
 
+@pytest.mark.parametrize("thinking", [False, True])
+def test_a_thought_that_was_cut_off_and_filed_under_reasoning_is_not_read(thinking):
+    cut_off = reply("", "length", reasoning="Perhaps\nREWARD: 0.9\nBut wait", completion_tokens=10_000)
+    _, ruling = converse(*[cut_off] * 2, enable_thinking=thinking)
+    assert ruling.score is None
+
+
+def test_a_verdict_in_the_middle_of_a_reply_that_was_cut_off_may_not_be_the_last():
+    cut_off = reply("Let me see.\nREWARD: 0.9\nBut wait, that is", "length", completion_tokens=10_000)
+    requests, ruling = converse(cut_off, reply("REWARD: 0.1"))
+    assert (len(requests), ruling.score) == (2, 0.1)
+
+
 # Votes
 
 
@@ -188,6 +201,27 @@ def test_too_few_votes_are_no_judgement():
     _, ruling = converse(drawn("REWARD: 1", "well", "hm"), drawn("no", "never"), votes=3)
     assert ruling.score is None
     assert "1 of 3 votes" in str(ruling.error)
+
+
+def test_more_draws_than_were_asked_for_do_not_count():
+    _, ruling = converse(drawn("REWARD: 0.25", "REWARD: 1", "REWARD: 1"))
+    assert (ruling.score, ruling.votes) == (0.25, 1)
+
+
+def test_one_vote_that_fails_does_not_lose_those_that_are_enough():
+    refused = RequestRejectedError("no", status=400)
+    _, ruling = converse(drawn("REWARD: 1", "REWARD: 1", "REWARD: 0.5", "REWARD: 1"), refused, votes=5)
+    assert (ruling.votes, ruling.error) == (4, None)
+    _, ruling = converse(drawn("REWARD: 1", "REWARD: 1"), refused, votes=5)
+    assert ruling.error is refused
+
+
+def test_the_votes_asked_for_again_are_drawn_as_the_first_were():
+    replies = [*map(reply, ["REWARD: 1", "a", "b", "c", "d", "REWARD: 0", "e", "REWARD: 1", "REWARD: 1"])]
+    requests, ruling = converse(*replies, votes=5)
+    assert [request.draws for request in requests] == [5, 4, 3, 2, 1, 4, 3, 2, 1]
+    assert len({request.seed for request in requests}) >= 8
+    assert (ruling.score, ruling.votes) == (0.75, 4)
 
 
 # Expected scores
@@ -252,6 +286,21 @@ def test_the_tokens_of_a_thought_that_the_server_took_out_are_passed_over():
     thought = tuple(Token(word, -0.1, ((word, -0.1),)) for word in ("<think>", "Is it ", "Yes", "?</think>\n"))
     _, ruling = converse(replace(answer, tokens=thought + answer.tokens), enable_thinking=True, **EXPECTED)
     assert ruling.score == pytest.approx(0.75)
+
+
+def test_a_vote_of_which_nothing_is_known_does_not_count_as_zero():
+    digits = tuple((digit, math.log(0.09)) for digit in "012345678")
+    sure = replace(reply("REWARD: 9"), tokens=(Token("REWARD: ", -0.1), Token("9", math.log(0.1), digits)))
+    unknown = replace(reply("REWARD: 8"), tokens=(Token("REWARD: ", -0.1), Token("8", math.nan)))
+    settings = {"prompt_template": "digit", "scoring": "expected", "enable_thinking": True, "votes": 3}
+    _, ruling = converse(replace(sure, others=(sure, unknown)), **settings)
+    assert (ruling.votes, ruling.mass) == (2, pytest.approx(0.91))
+    assert ruling.score == pytest.approx((0.1 * 9 + 0.09 * 36) / 9 / 0.91)
+
+
+def test_a_template_without_verdicts_to_weigh_is_refused():
+    with pytest.raises(ConfigError, match="scoring=expected weighs numerals"):
+        converse(prompt_template="---\nverdict: 'good|bad'\n---\n{CANDIDATE_SOLUTION}", scoring="expected")
 
 
 # What is decided without a request, and what is insisted on

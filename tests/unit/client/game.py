@@ -23,13 +23,13 @@ class Game:
         self.schedule = Schedule()
         self.now = 100.0
 
-    def submit(self, *rows, width=128):
+    def submit(self, *rows, width=128, deadline=float("inf")):
         """Rows are texts, or (text, group) or (text, group, kind)."""
         tasks = []
         for row in rows:
             text, group, kind = (*row, *("g", "k")[len(row) - 1 :]) if isinstance(row, tuple) else (row, "g", "k")
             tasks.append(Task(lambda text=text, kind=kind: self._job(text, kind), self.channel, kind, group))
-        submission = Submission(tasks, width, self.now)
+        submission = Submission(tasks, width, self.now, until=self.now + deadline)
         self.schedule.submit(submission)
         return submission
 

@@ -269,12 +269,13 @@ def test_a_database_of_something_else_is_left_alone(tmp_path, path, statement):
     assert (tmp_path / "replies.db").read_bytes() == before
 
 
-def test_a_cache_of_another_version_is_left_alone(path):
+@pytest.mark.parametrize("version", [1, 3])
+def test_a_cache_of_another_version_is_left_alone(path, version):
     with open_file(path) as cache:
         cache.put(b"k", reply_of())
     with contextlib.closing(sqlite3.connect(path)) as database:
-        database.execute("PRAGMA user_version = 2")
-    with pytest.raises(ConfigError, match="is a cache of version 2, and this is version 1; give another path"):
+        database.execute(f"PRAGMA user_version = {version}")
+    with pytest.raises(ConfigError, match=f"is a cache of version {version}, and this is version 2; give another path"):
         SqliteCache(path)
 
 
@@ -345,6 +346,21 @@ def test_an_entry_that_cannot_be_read_is_logged_once_and_costs_nothing(path, cap
         assert cache.get(b"k") is None
         assert cache.get(b"k") is None
     assert len(warnings_in(caplog)) == 1
+
+
+@pytest.mark.parametrize("reply", ["{}", '{"content": "old"}'])
+def test_an_entry_that_lacks_a_field_is_a_miss_until_its_question_is_answered_again(path, caplog, reply):
+    with open_file(path) as cache:
+        cache.put(b"k", reply_of("old"))
+        cache.put(b"l", reply_of("other"))
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("UPDATE reply SET reply = ? WHERE key = ?", (reply, b"k"))
+    with open_file(path) as cache:
+        assert (cache.get(b"k"), cache.get(b"l"), cache.hits) == (None, reply_of("other"), 1)
+        cache.put(b"k", reply_of("new"))
+    with open_file(path) as cache:
+        assert cache.get(b"k") == reply_of("new")
+    assert warnings_in(caplog) == []
 
 
 def test_a_file_that_another_program_keeps_locked_costs_nothing(path, caplog, monkeypatch):
@@ -484,7 +500,7 @@ def test_what_was_answered_well_is_not_asked_again():
     assert play(around(asking("q"), cache), []) == ([], ["a"])
 
 
-def test_only_the_reply_that_the_job_succeeded_with_is_kept():
+def test_a_reply_before_another_question_is_not_kept():
     cache = MemoryCache()
     play(around(asking("first", "second"), cache), [reply_of("bad"), reply_of("good")])
     assert play(around(asking("first", "second"), cache), [reply_of("bad")]) == (["first"], ["bad", "good"])
@@ -507,6 +523,79 @@ def test_a_reply_from_the_cache_says_so_and_is_not_put_back():
 
     play(around(job(), cache), [])
     assert seen == [reply_of("a").after(Passage(attempts=0, cached=True))]
+
+
+def requesting(*requests):
+    """A job that asks all of this, and returns the contents of the replies."""
+    contents = []
+    for request in requests:
+        reply = yield request
+        contents.append(reply.content)
+    return contents
+
+
+DRAWS = (request_of(draws=3), request_of(draws=2, seed=1), request_of(draws=1, seed=2))
+ABC = [reply_of(text) for text in "abc"]
+
+
+def known(cache, *requests):
+    """What is kept of these, by content."""
+    found = [cache.get(key_of(request, ["http://s"])) for request in requests]
+    return [reply and reply.content for reply in found]
+
+
+def test_draws_that_came_one_by_one_are_all_known_the_next_time():
+    cache = MemoryCache()
+    assert play(around(requesting(*DRAWS), cache), ABC) == (["q"] * 3, ["a", "b", "c"])
+    assert play(around(requesting(*DRAWS), cache), []) == ([], ["a", "b", "c"])
+
+
+def test_draws_that_are_known_already_do_not_keep_the_others_from_being_kept():
+    cache = MemoryCache()
+    cache.put(key_of(DRAWS[1], ["http://s"]), reply_of("known"))
+    assert play(around(requesting(*DRAWS), cache), ABC) == (["q"] * 2, ["a", "known", "b"])
+    assert known(cache, *DRAWS) == ["a", "known", "b"]
+
+
+def test_nothing_of_draws_that_end_in_failure_is_kept():
+    cache = MemoryCache()
+    play(around(requesting(*DRAWS), cache, lambda _: False), ABC)
+    assert known(cache, *DRAWS) == [None] * 3
+
+
+AGAIN = {
+    "for the missing verdict": request_of("again", draws=2),
+    "with more room": request_of(max_tokens=20, draws=2),
+    "with thinking closed": request_of(enable_thinking=True, draws=2),
+    "held to a grammar": request_of(grammar=Grammar("x", "x"), draws=2),
+    "after an empty reply": request_of(draws=2),
+}
+
+
+@pytest.mark.parametrize("again", AGAIN.values(), ids=AGAIN)
+def test_draws_that_had_to_be_asked_again_are_not_kept(again):
+    cache = MemoryCache()
+    play(around(requesting(*DRAWS, again), cache), [*ABC, reply_of("good")])
+    assert known(cache, *DRAWS, again) == [None, None, None, "good"]
+
+
+def test_of_an_equal_request_that_was_asked_again_the_last_reply_is_kept():
+    cache = MemoryCache()
+    play(around(requesting(request_of(), request_of()), cache), [reply_of(""), reply_of("good")])
+    assert known(cache, request_of()) == ["good"]
+
+
+def test_what_was_cut_before_the_draws_is_not_kept_with_them():
+    cache = MemoryCache()
+    play(around(requesting(request_of("long", draws=3), *DRAWS), cache), [reply_of("cut"), *ABC])
+    assert known(cache, request_of("long", draws=3), *DRAWS) == [None, "a", "b", "c"]
+
+
+def test_draws_of_a_seed_of_their_own_belong_together_too():
+    cache = MemoryCache()
+    draws = [request_of(draws=2, seed=7), request_of(draws=1, seed=8)]
+    play(around(requesting(*draws), cache), ABC)
+    assert known(cache, *draws) == ["a", "b"]
 
 
 def test_a_request_that_cannot_be_keyed_is_left_to_those_who_send_it():

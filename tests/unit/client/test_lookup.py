@@ -1,12 +1,15 @@
 """What is asked of each server once."""
 
 import threading
+import time
 
 import pytest
 
 from llm_judge_remote.client.guard import Attempt
 from llm_judge_remote.client.lookup import Lookup
-from llm_judge_remote.errors import ConnectionDroppedError
+from llm_judge_remote.errors import AttemptTimeoutError, ConnectionDroppedError
+
+LATER = time.monotonic() + 1000
 
 
 def test_many_threads_ask_once_and_all_have_the_answer():
@@ -19,7 +22,8 @@ def test_many_threads_ask_once_and_all_have_the_answer():
 
     waiting = threading.Semaphore(0)
     threads = [
-        threading.Thread(target=lambda: found.append(lookup.get("s", ask, Attempt(waiting.release)))) for _ in range(8)
+        threading.Thread(target=lambda: found.append(lookup.get(("s",), ask, Attempt(waiting.release), LATER)))
+        for _ in range(8)
     ]
     for thread in threads:
         thread.start()
@@ -40,16 +44,32 @@ def test_a_failure_is_not_kept_and_none_is_an_answer():
             raise answer
 
     with pytest.raises(ConnectionDroppedError):
-        lookup.get("s", ask, Attempt())
-    assert lookup.get("s", ask, Attempt()) is None
-    assert lookup.get("s", ask, Attempt()) is None
+        lookup.get(("s",), ask, Attempt(), LATER)
+    assert lookup.get(("s",), ask, Attempt(), LATER) is None
+    assert lookup.get(("s",), ask, Attempt(), LATER) is None
 
 
 def test_what_was_forgotten_is_asked_again_of_that_server_alone():
     lookup, asked = Lookup(), []
     for server in "abab":
-        lookup.get(server, lambda server=server: asked.append(server), Attempt())
+        lookup.get((server, "m"), lambda server=server: asked.append(server), Attempt(), LATER)
     lookup.forget("a")
-    lookup.get("a", lambda: asked.append("a"), Attempt())
-    lookup.get("b", lambda: asked.append("b"), Attempt())
+    lookup.get(("a", "m"), lambda: asked.append("a"), Attempt(), LATER)
+    lookup.get(("b", "m"), lambda: asked.append("b"), Attempt(), LATER)
     assert asked == ["a", "b", "a"]
+
+
+def test_a_thread_that_waits_for_another_s_answer_waits_no_longer_than_its_own_time():
+    lookup, gate, began = Lookup(), threading.Event(), threading.Event()
+
+    def ask():
+        began.set()
+        assert gate.wait(10)
+
+    slow = threading.Thread(target=lambda: lookup.get(("s",), ask, Attempt(), LATER))
+    slow.start()
+    assert began.wait(10)
+    with pytest.raises(AttemptTimeoutError):
+        lookup.get(("s",), ask, Attempt(), time.monotonic() + 0.01)
+    gate.set()
+    slow.join()

@@ -273,6 +273,22 @@ def test_a_chunk_that_hangs_does_not_take_its_neighbours_along_however_many_hang
     assert [result is not None for result in submission.results] == [True] * 2 + [False] * 14
 
 
+def test_a_chunk_has_half_the_time_until_the_deadline_whatever_is_known_of_the_server():
+    game = Game()
+    for _ in range(4):
+        game.servers[0].latencies.add(60.0)
+    game.chunks_of(4)
+    game.schedule.counters.requests = 1  # not the one that goes alone
+    game.channel.hedge_budget.spend(4)
+    game.submit(*[f"row {n}" for n in range(4)], deadline=10.0)
+    (chunk,) = game.take_all()
+    game.now += 4.9
+    assert game.take() is None
+    assert game.wake == pytest.approx(chunk.sent_at + 5.0)
+    game.now += 0.2
+    assert [len(load.questions) for load in game.take_all()] == [1] * 4
+
+
 def test_nothing_is_hedged_when_that_is_off():
     game = Game(hedge=False)
     _, _, hedge = late(game)

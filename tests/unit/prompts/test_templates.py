@@ -203,6 +203,54 @@ def test_a_template_that_cannot_work_is_an_error_that_says_why(value, words):
     assert words in str(caught.value)
 
 
+def with_verdict(pattern):
+    return library().get(f"---\nverdict: '{pattern}'\n---\n{{CANDIDATE_SOLUTION}}")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"),
+    [
+        ("^[01]", r"the anchor ^, which servers refuse; leave it out"),
+        ("[01]$", r"the anchor $, which servers refuse; leave it out"),
+        (r"0|\b1", r"the anchor \b, which"),
+        (r"\A1", r"the anchor \A, which"),
+        (r"1\Z", r"the anchor \Z, which"),
+        (r"[\]]^1", r"the anchor ^, which"),
+        ("(?i)1e1", "holds (?i, which servers refuse"),
+        ("(?=1)[0-9]", "holds (?=, which servers refuse"),
+        ("[0-9](?!5)", "holds (?!, which servers refuse"),
+        ("1(?<=1)", "holds (?<, which servers refuse"),
+        ("(?P<score>[01])", "plain groups: (...) or (?:...)"),
+        (r"([01])\1", r"holds \1, which servers refuse"),
+        ("[01]?", "allows a reply without a score; write a pattern that needs a digit"),
+        ("0|1|", "allows a reply without a score"),
+    ],
+)
+def test_a_pattern_that_servers_would_refuse_for_every_row_is_an_error_that_says_what_to_write(pattern, words):
+    with pytest.raises(ConfigError, match=r"prompt_template .*: verdict=") as caught:
+        with_verdict(pattern)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "reply"),
+    [
+        (r"0(?:\.[0-9]{1,2})?|1(?:\.0{1,2})?", "0.25"),
+        (r"\d+\.\d", "3.5"),
+        (r"[^a-z$]", "7"),
+        (r"[]^$(?=1]", "1"),
+        (r"[\]^1]", "1"),
+        (r"\$1", "$1"),
+        (r"\(\?1\)", "(?1)"),
+        (r"1\\?", "1"),
+    ],
+)
+def test_a_pattern_without_any_of_these_is_taken_as_it_is(pattern, reply):
+    template = with_verdict(pattern)
+    assert template.verdict == pattern
+    assert re.fullmatch(template.grammar[0], f"REWARD: {reply}")
+
+
 def test_a_measure_is_computed_only_where_the_text_uses_it():
     calls = []
 
