@@ -6,8 +6,8 @@ Mark                                   What is taken
 `\boxed{...}`                          what stands in the outermost braces; boxes within it belong to it
 `<answer>...</answer>`                 what stands between
 `#### ...`                             the rest of the line, if it is a number or the text's last line: else a heading
-`... answer is ...`                    up to the end of the sentence or the line
-`Answer: ...`, `**Final answer:** ..`  the same; if nothing stands there, the next line
+`... answer is ...`                    up to the end of the sentence or the line; not if it is denied or supposed
+`Answer: ...`, `**Final answer:** ..`  the same; if nothing stands there, the next line; not in a comment of a program
 `A: ...`                               the same, on the text's last line only: elsewhere it may be a choice
 =====================================  ================================================================================
 
@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from llm_judge_remote.rules.doubts import goes_on, is_doubted
 from llm_judge_remote.scoring.thinking import strip_thinking
 
 __all__ = ["Answers", "final_answer", "marked_answers"]
@@ -33,11 +34,14 @@ class Answers:
             last sentence or line that says "answer"; "" if there is none, or it is empty or cut off.
         marked: All that stands in boxes, in tags and behind `####`. More than one different is a hedge.
         said: All that a sentence or a line gives as the answer; some of it may only mention one.
+        doubtful: Whether the final answer is only said in a sentence, and the text behind it goes on to another number
+            or choice, or doubts it: "the answer is 18. But wait".
     """
 
     final: str = ""
     marked: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
+    doubtful: bool = False
 
 
 def final_answer(text: str, *, whole: bool = False) -> str | None:
@@ -62,12 +66,12 @@ def marked_answers(text: str, *, whole: bool = False) -> Answers:
     boxes = _boxes(spoken)
     tags = _tags(spoken)
     hashes = _hashes(spoken)
-    said = _said(spoken)
+    said, doubtful = _said(spoken)
     final = next((found[-1] for found in (boxes, tags, hashes, said) if found), "")
     if not (boxes or tags or hashes or said) and whole:
         line = spoken.strip()
         final = line if len(line) <= _SHORT and "\n" not in line else ""
-    return Answers(final, (*boxes, *tags, *hashes), tuple(said))
+    return Answers(final, (*boxes, *tags, *hashes), tuple(said), doubtful and not (boxes or tags or hashes))
 
 
 def _boxes(text: str) -> list[str]:
@@ -110,26 +114,36 @@ def _hashes(text: str) -> list[str]:
     ]
 
 
-def _said(text: str) -> list[str]:
+def _said(text: str) -> tuple[list[str], bool]:
+    """What sentences and lines give as the answer, and whether the last of it is doubtful; see `Answers`."""
     found = []
+    behind = -1  # where the text goes on, if the last one is in a sentence
     for word in _WORD.finditer(text) if "nswer" in text or "NSWER" in text else ():
         says = _IS.match(text, word.end())
+        labelled = False
         if says is None and _begins_line(text, word.start()):
-            says = _COLON.match(text, word.end())
+            says = (_COLON if word.group()[0] == "A" else _PLAIN_COLON).match(text, word.end())
+            labelled = True
         content = _sentence(text, says.end()) if says else ""
-        if content and "\\boxed" not in content and "<answer>" not in content:
+        if not says or not content or "\\boxed" in content or "<answer>" in content:
+            continue
+        if labelled or not is_doubted(text, word.start()):
             found.append(content)
+            behind = -1 if labelled else text.find(content, says.end()) + len(content)
     end = len(text.rstrip())
     last = _LETTER_A.match(text, text.rfind("\n", 0, end) + 1, end)
     if last and "\\boxed" not in last[1]:
         found.append(last[1].strip(_AROUND))
-    return found
+        behind = -1
+    return found, behind >= 0 and goes_on(text, behind, found[-1])
 
 
 def _begins_line(text: str, place: int) -> bool:
     """Whether nothing but signs and a few words like "final" stand before it on its line."""
     start = text.rfind("\n", max(place - _LONGEST_LABEL, 0), place) + 1
-    return (start > 0 or place <= _LONGEST_LABEL) and _LABEL.fullmatch(text, start, place) is not None
+    if not start and place > _LONGEST_LABEL:
+        return False
+    return _LABEL.fullmatch(text, start, place) is not None and not _COMMENT.match(text, start, place)
 
 
 def _sentence(text: str, start: int) -> str:
@@ -157,7 +171,9 @@ _WORD = re.compile(r"[Aa](?:nswer|NSWER)")
 _IS = re.compile(r"\s{1,4}(?:is|IS)(?![^\W_])[ \t*_:]{0,8}")
 _LABEL = re.compile(r"[^\w\n]{0,9}_{0,3}(?:(?:the|my|our|final|correct)[ \t]{1,4}){0,2}", re.IGNORECASE)
 _LONGEST_LABEL = 40
+_COMMENT = re.compile(r"[ \t]*(?:#(?!#)|//|--|;|%|/\*)")  # `# answer: 5` in a program
 _COLON = re.compile(r"[ \t*_]{0,4}[:=][ \t*_]{0,8}")
+_PLAIN_COLON = re.compile(r"[ \t*_]{0,4}:[ \t*_]{0,8}")  # `answer = 5` is a line of a program
 _LETTER_A = re.compile(r"[ \t*_]{0,9}A[*_]{0,3}:[ \t*_]{0,9}([^\n]{1,300})")
 _NOTHING_YET = re.compile(r"[ \t*_$]{0,9}\n\s{0,9}")
 _STOP = re.compile(r"\.(?=[\s*_]|$)|。")

@@ -24,13 +24,17 @@ def degenerate(candidate: str, references: Sequence[str]) -> str:
     an empty `\boxed{}`; or of several of these. All but the first are short: a flood of them is left to the judge.
 
     It never is what a reference says, or gives as its final answer: "Respuesta" may be the right translation, and ";"
-    the right sign. Mathematical signs alone (∞, <, +) are an answer, too.
+    the right sign; nor what a short reference quotes, or names as one or two words of it. Where a reference is an
+    opener, no opener is degenerate ("Okay" for "OK"). Mathematical signs alone (∞, <, +) are an answer, too, and so are
+    pairs of brackets (an empty list).
     """
     text = candidate.strip(_FILLING)
     if len(text) > _LONGEST and _LETTER.search(text, 0, _LONGEST):
         return ""
     reason = _reason(text)
-    return "" if reason and _is_wanted(candidate, references) else reason
+    if not reason or _is_pair(candidate) or _is_wanted(candidate, references):
+        return ""
+    return "" if reason == _OPENER and any(_is_short_opener(reference) for reference in references) else reason
 
 
 def _reason(text: str) -> str:
@@ -39,7 +43,11 @@ def _reason(text: str) -> str:
             text = stripped.sub(" ", text)
         if not _LETTER.search(text):
             return "" if _has_sign(text) else reason
-    return "an opener and nothing else" if len(text) <= _LONGEST and _is_opener(text) else ""
+    return _OPENER if _is_short_opener(text) else ""
+
+
+def _is_short_opener(text: str) -> bool:
+    return len(text) <= _LONGEST and _is_opener(text)
 
 
 def _is_opener(text: str) -> bool:
@@ -47,6 +55,8 @@ def _is_opener(text: str) -> bool:
     if _has_sign(_LETTER.sub("", text)):  # "Answer: ∞"
         return False
     words = _words(text)
+    if not words:
+        return False
     place = 0
     while place < len(words):
         for length in range(min(_MOST_WORDS, len(words) - place), 0, -1):
@@ -74,7 +84,55 @@ def _words(text: str) -> list[str]:
 
 def _is_wanted(candidate: str, references: Sequence[str]) -> bool:
     said = _forms(candidate)
-    return any(said & _forms(reference) for reference in references)
+    if any(said & _forms(reference) for reference in references):
+        return True
+    if len(candidate) > _LONGEST:
+        return False
+    is_named = _is_word if _LETTER.search(candidate) else _is_quoted
+    return any(is_named(candidate.strip(), reference) for reference in references if len(reference) <= _LONGEST)
+
+
+def _is_word(candidate: str, reference: str) -> bool:
+    """Whether one or two words are words of the reference, behind its last colon if it has any.
+
+    More of them, and those before a colon ("Solution: 18"), are an opener of the reference as well.
+    """
+    words = _words(candidate)
+    behind = _words(_COLON.split(reference)[-1])
+    return 0 < len(words) <= _FEW_WORDS and f" {' '.join(words)} " in f" {' '.join(behind)} "
+
+
+def _is_quoted(candidate: str, reference: str) -> bool:
+    """Whether a sign is quoted in the reference, or stands at one end of it behind or before a blank.
+
+    Anywhere else any reference in prose has a full stop and a comma.
+    """
+    for sign in {candidate, candidate.strip(_QUOTES + " ")} - {""}:
+        place = reference.find(sign)
+        while place >= 0:
+            before, behind = reference[max(place - 1, 0) : place], reference[place + len(sign) :][:1]
+            if before and behind and before in _QUOTES and behind in _QUOTES:
+                return True
+            if (not before and behind.isspace()) or (before.isspace() and not behind):
+                return True
+            place = reference.find(sign, place + 1)
+    return False
+
+
+def _is_pair(text: str) -> bool:
+    r"""Whether a text, or its final answer, is brackets that pair around nothing: {}, [], \{\}, [()]."""
+    for form in (text, final_answer(text) or ""):
+        inside = _TOKEN.sub(" ", form).strip(_MARKUP + ".")
+        if len(inside) > _LONGEST_PAIR or "\\boxed" in inside:
+            continue
+        for _ in range(_DEEPEST):
+            inside = _TEXT.sub(r"\1", inside)
+        inside = "".join(_SHELL.sub("", inside).split())
+        while _PAIR.search(inside):
+            inside = _PAIR.sub("", inside)
+            if not inside:
+                return True
+    return False
 
 
 def _forms(text: str) -> set[str]:
@@ -85,7 +143,12 @@ def _forms(text: str) -> set[str]:
     return forms - {""}
 
 
+_OPENER = "an opener and nothing else"
 _LONGEST = 400  # characters
+_LONGEST_PAIR = 40
+_DEEPEST = 3
+_FEW_WORDS = 2
+_QUOTES = "`\"'“”‘’«»„"
 _MOST_WORDS = 9  # of one opener
 _FILLING = " \t\r\n.…:!*#-"
 _MARKUP = " \t\r\n*_`$"
@@ -113,6 +176,9 @@ _SHELL = re.compile(
     r"|</?(?:answer|solution|output)>",
     re.IGNORECASE,
 )
+_TEXT = re.compile(r"\\(?:text(?:bf|it|rm)?|math(?:rm|bf|it)|mbox)\s{0,3}\{([^{}]*)\}")
+_PAIR = re.compile(r"\\\{\\\}|(?<!\\)(?:\{\}|\[\]|\(\))")
+_COLON = re.compile(r"[:：]")
 # What is taken away, and what a text is if no letter or digit is left then.
 _STAGES = (
     (None, "no letters or digits"),
@@ -143,7 +209,7 @@ _OPENERS = frozenset(
     therefore the answer is | so the answer is | thus the answer is | final solution | the solution | the solution is
     heres the solution | here is the solution | heres the answer | here is the answer | heres my solution
     here is my solution | heres a step by step solution | here is a step by step solution | heres my answer
-    sure | sure thing | of course | certainly | okay | ok | alright | assistant | response
+    sure | sure thing | of course | certainly | okay | ok | alright | all right | assistant | response
     解答 | 解决方案 | 解析 | 解题 | 解题过程 | 解題過程 | 答案 | 答 | 最终答案 | 最終答案 | 思考过程 | 思考過程 | 分析
     好的 | 让我们一步一步思考 | 让我们一步步思考 | 让我们逐步解决这个问题 | 让我们一步一步地解决这个问题
     让我们一步步解决这个问题

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from llm_judge_remote.rules.answers import Answers, final_answer, marked_answers
+from llm_judge_remote.rules.choices import choice
 from llm_judge_remote.rules.quantities import canonical, compare, quantity
 from llm_judge_remote.rules.symbolic import symbolic_verdict
 
@@ -18,7 +19,8 @@ def rule_verdict(candidate: str, references: Sequence[str]) -> bool | None:
     The final answer is what `final_answer` says, or the whole text where that is one short line. Two of them are the
     same if they are spelt the same but for how they are set, if they are equal numbers (exactly: 0.50 and 1/2), or if
     the optional package `math-verify` finds them equal and so do their values. They differ if both are numbers, or
-    expressions whose values differ. Words that differ may still mean the same, and are open.
+    expressions whose values differ. A choice is its letter: `(B) 12` is `B`. Words that differ may still
+    mean the same, and are open.
 
     Returns:
         True if it surely is, False if it surely differs from all of them; None if that is open: no clear answer,
@@ -43,7 +45,7 @@ def rule_verdict(candidate: str, references: Sequence[str]) -> bool | None:
 def _clear_answer(text: str) -> str:
     """The final answer in its canonical spelling; "" if there is none, or others that are not the same."""
     answers = marked_answers(text, whole=True)
-    if not answers.final:
+    if not answers.final or answers.doubtful:
         return ""
     final = canonical(answers.final)
     return "" if _is_hedge(answers, final) else final
@@ -55,11 +57,12 @@ def _is_hedge(answers: Answers, final: str) -> bool:
     for answer in answers.marked:
         if answer != answers.final and not _same(canonical(answer), final):
             return True
-    # A sentence may say "the answer is the larger of the two", but a number in it is an answer.
+    # A sentence may say "the answer is the larger of the two", but a number or a choice in it is an answer.
     for answer in answers.said:
         if answer != answers.final:
             other = canonical(answer)
-            if quantity(_split_name(other)[1]) is not None and not _same(other, final):
+            clear = quantity(_split_name(other)[1]) is not None or choice(other) is not None
+            if clear and not _same(other, final):
                 return True
     return False
 
@@ -67,6 +70,9 @@ def _is_hedge(answers: Answers, final: str) -> bool:
 def _same(answer: str, wanted: str) -> bool | None:
     if answer == wanted:
         return True
+    chosen, wanted_choice = choice(answer), choice(wanted)
+    if chosen and wanted_choice:
+        return _same_choice(chosen, wanted_choice)
     name, value = _split_name(answer)
     wanted_name, wanted_value = _split_name(wanted)
     if name and wanted_name and name != wanted_name:
@@ -81,6 +87,15 @@ def _same(answer: str, wanted: str) -> bool | None:
     if value == wanted_value or _same_words(value, wanted_value):
         return True
     return symbolic_verdict(value, wanted_value)
+
+
+def _same_choice(one: tuple[str, str], other: tuple[str, str]) -> bool | None:
+    (letter, text), (other_letter, other_text) = one, other
+    if not text or not other_text:  # a letter alone may be a name in a formula
+        return True if letter == other_letter else None
+    verdict = _same(text, other_text)
+    # The same text with another letter, or the same letter with another text: one of the two is a slip.
+    return verdict if verdict is (letter == other_letter) else None
 
 
 def _same_lists(items: list[str], wanted: list[str]) -> bool | None:

@@ -21,11 +21,14 @@ class Quantity:
         step: What the last digit that is written counts; 0 for a fraction. A number can be the rounding of another
             that is less than a step away.
         unit: The unit in one spelling, "%" among them; "" if there is none.
+        thousand: Whether its one point or comma has three digits behind it, as in 1.234 and 1,234: which of the two is
+            a thousand times the other depends on the country.
     """
 
     value: Fraction
     step: Fraction
     unit: str = ""
+    thousand: bool = False
 
 
 def canonical(answer: str) -> str:
@@ -41,7 +44,7 @@ def canonical(answer: str) -> str:
     text = _bare(_END_TOKEN.sub("", text))
     if text.isalnum():
         return text
-    if "\\" in text:
+    if "\\" in text or "{" in text:
         text = _plain_latex(text)
     text = " ".join(text.split())
     if ", " in text:
@@ -72,15 +75,27 @@ def quantity(text: str) -> Quantity | None:
     if number is None or unit is None:
         return None
     value, step = number
-    return Quantity(-value if lead["sign"] == "-" else value, step, unit)
+    thousand = pattern is _DECIMAL and _THOUSAND.fullmatch(match["number"]) is not None
+    return Quantity(-value if lead["sign"] == "-" else value, step, unit, thousand)
 
 
 def compare(one: Quantity, other: Quantity) -> bool | None:
     """Whether two numbers are surely the same (True) or surely not (False).
 
     None is what a person might see either way: one can be the rounding of the other (0.33 and 1/3, 18 and 17.6), units
-    that may be converted into each other, and 50 for 50%.
+    that may be converted into each other, 50 for 50%, and 1.234 for 1234.
     """
+    verdict = _compare(one, other)
+    if verdict is False and (one.thousand or other.thousand) and 1000 in _ratios(one.value, other.value):
+        return None
+    return verdict
+
+
+def _ratios(one: Fraction, other: Fraction) -> tuple[Fraction, ...]:
+    return (one / other, other / one) if one and other else ()
+
+
+def _compare(one: Quantity, other: Quantity) -> bool | None:
     if one.unit == other.unit:
         if one.value == other.value:
             return True
@@ -212,6 +227,7 @@ _CHOICE = re.compile(r"\(([A-Za-z])\)")
 
 _WHOLE = r"(?:[1-9][0-9]{0,2}(?:,[0-9]{3}){1,12}(?![0-9])|0(?![0-9])|[1-9][0-9]{0,39})"  # 007 is a name
 _DIGITS = rf"(?:{_WHOLE}(?:\.[0-9]{{0,40}})?|\.[0-9]{{1,40}})"
+_THOUSAND = re.compile(r"[1-9][0-9]{0,2}[.,][0-9]{3}")
 _LEAD = re.compile(r"(?P<before>[$€£¥])?(?P<sign>[-+])?(?P<behind>[$€£¥])?")
 _DECIMAL = re.compile(rf"(?P<number>{_DIGITS})(?:(?:[eE]|\*10\^)\{{?(?P<exponent>[+-]?[0-9]{{1,2}})\}}?)?")
 _FRACTION = re.compile(rf"(?:(?P<whole>[0-9]{{1,12}}) )?(?P<top>{_DIGITS})/(?P<bottom>{_DIGITS})")

@@ -6,7 +6,8 @@ gets there: short formulas of +, -, *, /, `\frac`, `\sqrt`, `\pi`, single letter
 They take some ten milliseconds, and hardly a hostile one more than a second.
 
 Nor does anything get there that it is known to read in another way than people do: `2(3)` (as 2 + 3), `1/2x`, `R` (as
-`r`). Its answer alone counts for nothing: the values of both formulas at a few points must agree with it.
+`r`), `5-6` (a range), choices of a test (`(B) 12`) and letters alone. Its answer alone counts for nothing: the values
+of both formulas at a few points must agree with it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+from llm_judge_remote.rules.choices import looks_like_choice
 
 __all__ = ["symbolic_verdict"]
 
@@ -38,13 +41,19 @@ def symbolic_verdict(candidate: str, reference: str) -> bool | None:
     rounded = any("." in text or text.lstrip("-").isdigit() for text in (candidate, reference))
     try:
         left, right = _parsed(library, candidate), _parsed(library, reference)
-        return None if left is None or right is None else _verdict(library, left, right, rounded=rounded)
+        if left is None or right is None:
+            return None
+        verdict = _verdict(library, left, right, rounded=rounded)
+        if verdict is False and ("\\pi" in candidate) is not ("\\pi" in reference):
+            degrees, radians = (right, left) if "\\pi" in candidate else (left, right)
+            return None if _is_angle(library, degrees, radians, rounded=rounded) else False
+        return verdict
     except (ArithmeticError, AttributeError, LookupError, RecursionError, RuntimeError, TypeError, ValueError):
         return None  # sympy's ways to say that it cannot
 
 
 def _admitted(one: str, other: str) -> bool:
-    if len(one) == len(other) == 1:  # two choices of a test
+    if looks_like_choice(one) or looks_like_choice(other):
         return False
     letters = set()
     for text in (one, other):
@@ -128,6 +137,12 @@ def _verdict(library: _Library, left: Any, right: Any, *, rounded: bool) -> bool
     return False if min(distances) > (_OTHER_ROUNDED if rounded else _OTHER) else None
 
 
+def _is_angle(library: _Library, degrees: Any, radians: Any, *, rounded: bool) -> bool:
+    """Whether two numbers may be one angle, in degrees and in radians."""
+    distance = _distance(degrees * library.sympy.pi / 180, radians)
+    return distance is not None and distance < (_OTHER_ROUNDED if rounded else _OTHER)
+
+
 def _distance(left: Any, right: Any) -> float | None:
     """How far two values are apart, as a share of the larger one; None if one of them is no finite number."""
     values = [expression.doit().evalf(_PRECISION) for expression in (left, right)]
@@ -164,6 +179,7 @@ _MISREAD = re.compile(
     r"\(-?[0-9.]+\)(?!\^)"  # (2)(3)
     r"|[0-9]\\frac\{[0-9]+\}\{[0-9]+\}"  # a mixed number, or a product
     r"|/[0-9A-Za-z.]+[ (\\/A-Za-z]|/\([^()]*\)[0-9A-Za-z(\\/]"  # 1/2x
+    r"|^[0-9.]+(?:-[0-9.]+)+$"  # 5-6, a range or a score
     r"|[0-9][eE][0-9]|\^[0-9][0-9]|[-+*/][-+*/]|(?<![0-9.])0[0-9]"
 )
 _LETTER = re.compile(r"(?<![\\A-Za-z])[A-Za-z](?![A-Za-z])")

@@ -69,6 +69,9 @@ def test_the_papers_master_keys_are_degenerate_however_they_are_set(key, form):
         ("\\boxed{}", "an empty box"),
         ("$\\boxed{\\text{ }}$", "an empty box"),
         ("<answer></answer>", "an empty box"),
+        ("\\(\\)", "no letters or digits"),
+        ("}{", "no letters or digits"),
+        ("Solution: ()", "an opener and nothing else"),
     ],
 )
 def test_what_says_nothing_is_degenerate_and_the_reason_is_told(candidate, reason):
@@ -101,6 +104,16 @@ def test_what_says_nothing_is_degenerate_and_the_reason_is_told(candidate, reaso
         "Step 1",
         "€5",
         "👍",
+        "{}",
+        "[]",
+        "`()`",
+        "\\{\\}",
+        "$\\{ \\}$",
+        "[[]]",
+        "\\boxed{\\{\\}}",
+        "\\boxed{\\left\\{ \\right\\}}",
+        "Answer: []",
+        "<answer>{}</answer>",
         "Let's solve this problem step by step. First, 5 + 13 = 18.",
     ],
 )
@@ -122,11 +135,26 @@ def test_what_says_something_is_sound(candidate):
         ("<|im_end|>", "<|im_end|>"),
         ("<think>", "<think>"),
         (":", "\\boxed{:}"),
+        ("&&", "`&&` (logical and)"),
+        ("**", "the power operator **"),
+        ("?", "It prints ?"),
+        ("Sure.", "Sure, I would love to."),
+        ("Analysis", "analysis paralysis"),
+        ("Response", "HTTP Response"),
+        ("Of course!", "Certainly."),
+        ("OK", "Okay"),
+        ("Alright", "All right"),
     ],
 )
 def test_what_a_reference_says_is_sound(candidate, reference):
     assert degenerate(candidate, ["18", reference]) == ""
     assert degenerate(candidate, ["18"])
+
+
+@pytest.mark.parametrize("key", MASTER_KEYS)
+def test_that_a_reference_in_prose_has_it_somewhere_excuses_no_master_key(key):
+    reference = f"{key}: The solution of x, we see, is this. Let's solve this problem step by step. So: x = 18."
+    assert degenerate(key, [reference])
 
 
 @given(st.one_of(st.text(), st.text(alphabet=" \n.:-<>|/\\{}$think boxedSolution解\u0301\ud800∞")), st.text())

@@ -118,6 +118,15 @@ SAME = [
     ("4210_{5}", "4210_5"),
     ("0.1", "0.1000000000000000000000000000000000000"),
     ("18<|im_end|>", "18"),
+    ("10{,}000", "10000"),
+    ("(B) 12", "B"),
+    ("(B) 12", "(B)"),
+    (r"\textbf{(B)}\ 12", "B"),
+    (r"\text{(B)}~12", r"\textbf{(B)}"),
+    ("(B) 3/4", "B"),
+    ("B) 12", "B"),
+    ("B. 12", "B"),
+    ("(B) 12", "B) 12.0"),
 ]
 
 
@@ -143,6 +152,9 @@ DIFFERENT = [
     ("(1,2]", "(1,3]"),
     ("x=5", "6"),
     ("10000000000000000000001", "10000000000000000000002"),
+    ("0.125", "125"),
+    ("1.234", "1235"),
+    ("(A) 7", "(B) 12"),
 ]
 
 
@@ -188,6 +200,23 @@ OPEN = [
     ("007", "7"),
     ("1e99999", "1"),
     ("52_8", "52"),
+    ("5-6", "-1"),
+    ("5-6", "5"),
+    ("1.234", "1234"),
+    ("12,345", "12.345"),
+    ("1,500", "1.5"),
+    ("90", r"\frac{\pi}{2}"),
+    ("(D) 12", "B"),
+    ("(D) 12", "(B) 12"),
+    ("(B) 12", "(B) 13"),
+    ("(A) or (B)", "A"),
+    ("(A) 12 or 13", "A"),
+    ("(A) 12, (B) 13", "A"),
+    ("(B) is wrong", "B"),
+    ("(B)-3", "B"),
+    ("C 5", "C"),
+    ("D(7)", "D"),
+    ("2B", "B"),
     ("", ""),
 ]
 
@@ -208,6 +237,18 @@ def test_what_cannot_be_compared_for_sure_is_open_in_both_directions(candidate, 
         "#### 18\n#### 20",
         r"The answer is 20. \boxed{18}",
         "The answer is 20. No, the answer is 18.",
+        "Let me check whether the answer is 18. 18*3 = 54, not 40.",
+        "I don't think the answer is 18.",
+        "A common wrong answer is 18. We get 15.",
+        "The student's answer is 18. However we get 7.",
+        "Suppose the answer is 18. Then we have a contradiction.",
+        "Is the answer is 18",
+        "First part: the answer is 18.",
+        "So the answer is 18. But wait, let me double check",
+        "The answer is 18. Second: 18+5 = 23.",
+        "def f():\n    print('The answer is 18')\n    return 7",
+        "# answer: 18\nprint(x)",
+        "answer = 18\nanswer += x\nprint(answer)",
         "The answer is 18 or 20.",
         "The answer is not 18.",
         r"It is not $\boxed{18}$.",
@@ -235,6 +276,40 @@ def test_a_candidate_without_one_clear_answer_is_open(candidate):
     ],
 )
 def test_one_answer_may_be_given_several_times_and_in_several_spellings(candidate):
+    assert rule_verdict(candidate, ["18"]) is True
+    assert rule_verdict(candidate, ["20"]) is False
+
+
+@pytest.mark.parametrize(
+    ("candidate", "reference"),
+    [
+        ("At first it seems the answer is 20. But she eats some, so 9*2=18. She makes 18 dollars.", "18"),
+        ("First part: the answer is 4. Second part: 4+5 = 9.", "9"),
+        ("The answer is 4.\nThen 4+5 = 9.", "9"),
+        ("# answer: 5\nx = solve()", "7"),
+        ("The answer is (A) 12. The answer is (B) 13.", "B"),
+        ("The answer is B. (C) follows from it.", "B"),
+        ("The answer is B. But wait", "B"),
+    ],
+)
+def test_an_answer_that_is_only_mentioned_decides_nothing(candidate, reference):
+    assert rule_verdict(candidate, [reference]) is None
+    assert rule_verdict(candidate, ["99"]) is None
+
+
+@pytest.mark.parametrize(
+    "candidate",
+    [
+        "Suppose the answer is 20. Then 20 < 19. Hence the answer is 18.",
+        "If x is even, it is 9 * 2. So the answer is 18.",
+        "12 is the number, so the answer is 18.",
+        "The answer is 18. That is 18.0 dollars.",
+        "Answer: 18\n\nVerification: 9*2 = 18, which holds",
+        "### Answer: 18",
+        "Answer = 18",
+    ],
+)
+def test_a_sentence_that_gives_the_answer_or_a_label_line_decides(candidate):
     assert rule_verdict(candidate, ["18"]) is True
     assert rule_verdict(candidate, ["20"]) is False
 
@@ -287,6 +362,10 @@ HOSTILE = {
     "tags": "<answer>" * 25_000 + "</answer>",
     "thoughts": "<think " * 30_000,
     "digits": "9" * 200_000,
+    "sentences": "The answer is 19. " * 11_000,
+    "numbers behind": "The answer is 19. " + "19 " * 60_000,
+    "clauses": ("the answer is " * 14 + "19.\n") * 1_000,
+    "possessives": "x's " * 100 + "answer is 5 " * 10_000,
 }
 
 
