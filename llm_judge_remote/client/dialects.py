@@ -57,14 +57,12 @@ class Dialects:
         self._known.forget(server)
         self._timeouts.pop(server, None)
 
-    def doubt(self, server: str) -> bool:
-        """The server does not do as it was found to: look again, at most once a minute; whether to do so now."""
+    def doubt(self, server: str) -> None:
+        """The server does not do as it was found to: look again, at most once a minute."""
         now = time.monotonic()
-        if now - self._looked_again.get(server, float("-inf")) < _RECHECK_S:
-            return False
-        self._looked_again[server] = now
-        self.forget(server)
-        return True
+        if now - self._looked_again.get(server, float("-inf")) >= _RECHECK_S:
+            self._looked_again[server] = now
+            self.forget(server)
 
     def is_held(self, reply: ChatReply, request: ChatRequest, dialect: str | None) -> bool:
         """Whether a reply was held to its request's grammar; one that was not makes the server doubtful."""

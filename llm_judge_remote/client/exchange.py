@@ -159,7 +159,8 @@ class Exchange:
                 response = post(one)
                 if response.status == 200:
                     self._draws_one.add(session.server)
-            if response.status != 200 and dialect is not None and self._dialects.doubt(session.server):
+            if response.status != 200 and dialect is not None:  # perhaps it is not the server that it was
+                self._dialects.doubt(session.server)
                 before, dialect = dialect, self._dialect(session, request, model, attempt, until)
                 if dialect != before:
                     response = post(wanted)
