@@ -163,9 +163,11 @@ def test_the_error_is_one_of_the_package_and_can_be_pickled():
 
 OWNER = textwrap.dedent(
     """
+    import signal
     import sys
     from pathlib import Path
     from llm_judge_remote.serving.launch import Engine
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job has it ignored
     with Engine(lambda port: [sys.executable, sys.argv[1], str(port)], log=Path(sys.argv[2])) as engine:
         engine.wait_until_healthy(60)
         print(engine.group, flush=True)
