@@ -146,8 +146,9 @@ class Exchange:
         attempt: Attempt,
         until: float,
     ) -> ChatReply:
-        one = replace(request, draws=1)
-        wanted = one if session.server in self._draws_one else request
+        wanted = request
+        if request.draws > 1 and session.server in self._draws_one:
+            wanted = replace(request, draws=1)
 
         def post(asked: ChatRequest) -> Response:
             return session.request("POST", CHAT_PATH, asked.body(model, dialect), timeout=_left(until), attempt=attempt)
@@ -156,7 +157,7 @@ class Exchange:
         if response.status in _REFUSED and not isinstance(self._error(session, response), PromptTooLongError):
             refused = response
             if wanted.draws > 1:  # perhaps it gives but one reply at a time
-                response = post(one)
+                response = post(replace(request, draws=1))
                 if response.status == 200:
                     self._draws_one.add(session.server)
             if response.status != 200 and dialect is not None:  # perhaps it is not the server that it was
