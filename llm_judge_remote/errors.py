@@ -16,6 +16,7 @@
      │         ├── UnknownModelError        404: the model, or the path
      │         ├── PromptTooLongError       400: more tokens than the model takes
      │         └── RequestRejectedError     any other 4xx: the same request would fail again
+     ├── RegistryError            where servers are looked up cannot be asked, or takes no entry
      ├── NoVerdictError           the judge replied, and gave no score
      ├── DeadlineExceededError    the call's `deadline` passed first
      └── JudgingFailedError       `fallback="raise"` or `on_unavailable="raise"`: rows were left without a judge's score
@@ -45,6 +46,7 @@ __all__ = [
     "NoVerdictError",
     "OverloadedError",
     "PromptTooLongError",
+    "RegistryError",
     "RequestRejectedError",
     "ServerError",
     "ServerUnavailableError",
@@ -175,6 +177,10 @@ class PromptTooLongError(StatusError):
 
 class RequestRejectedError(StatusError):
     """Any other 4xx: the same request would be rejected again."""
+
+
+class RegistryError(JudgeError):
+    """Where servers are looked up cannot be asked, or takes no entry."""
 
 
 class NoVerdictError(JudgeError):

@@ -2,33 +2,83 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
+from collections.abc import Mapping
+from importlib.metadata import entry_points
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode
 
-__all__ = ["Addresses", "AutoOrOff", "OnOrOff", "OptionalPath", "OptionalSeconds", "OptionalSeed", "Seconds", "or_off"]
+__all__ = [
+    "ENTRY_POINTS",
+    "REGISTRIES",
+    "Addresses",
+    "AutoOrOff",
+    "OnOrOff",
+    "OptionalHeader",
+    "OptionalPath",
+    "OptionalSeconds",
+    "OptionalSeed",
+    "Seconds",
+    "is_registry",
+    "or_off",
+    "server_address",
+    "split_weight",
+    "without_secrets",
+]
+
+REGISTRIES = ("file", "etcd", "ray", "dns")
+"""Schemes of the registries that are built in."""
+
+ENTRY_POINTS = "llm_judge_remote.registries"
+"""The group of entry points for further ones: the name is the scheme, the object is called with the URL."""
 
 _HOST = re.compile(r"(?!https?$)[\w.:%-]*[a-zA-Z:.][\w.:%-]*|localhost")  # a bare number is a port without its host
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_WEIGHT = re.compile(r"weight=([0-9]*\.?[0-9]+)")
+_USER_INFO = re.compile(r"//[^/@]*@")
+_PASSWORD = re.compile(r"(?<=password=)[^&'#\s]+")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # a token of RFC 9110, 5.6.2
 _API_PATH = re.compile(r"/v1(?:/(?:chat/)?completions|/models)?$", re.IGNORECASE)
 
 
 def _split_addresses(value: object) -> object:
     if isinstance(value, str):
         value = [part for part in (piece.strip() for piece in value.split(",")) if part]
+    if isinstance(value, Mapping):  # weights by address, as YAML reads best
+        return [address if weight in (None, 1) else f"{address}#weight={weight}" for address, weight in value.items()]
     return value
 
 
 def _distinct(addresses: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(addresses))
+    return tuple({split_weight(address)[0]: address for address in addresses}.values())
 
 
-def _address(value: str) -> str:
-    address = value.strip()
+def is_registry(address: str) -> bool:
+    """Whether an element of `server_url` says where servers are looked up, and is not one itself."""
+    scheme = _SCHEME.match(address)
+    return scheme is not None and scheme[1].lower() not in ("http", "https")
+
+
+def split_weight(address: str) -> tuple[str, float]:
+    """A server's address without its weight, and the weight: 1 unless it ends in `#weight=...`."""
+    plain, _, fragment = address.partition("#")
+    weight = _WEIGHT.fullmatch(fragment)
+    return (plain, float(weight[1])) if weight else (address, 1.0)
+
+
+def server_address(value: str) -> str:
+    """A server's address in its one form: with a scheme, without the API's path, and with the weight that it has.
+
+    Raises:
+        ValueError: It is no address of a server.
+    """
+    address, weight = split_weight(value.strip())
     if "://" not in address:
-        address = f"http://{address}"
+        address = f"http://{_bracketed(address)}"
     try:
         parts = urlsplit(address)
         usable = _HOST.fullmatch(parts.hostname or "") is not None and parts.port != 0
@@ -41,10 +91,53 @@ def _address(value: str) -> str:
         msg = "holds a user or password; addresses are logged, so set api_key instead"
         raise ValueError(msg)
     if parts.query or parts.fragment:
-        msg = "has a query or fragment; write http://HOST:PORT"
+        msg = "has a query or fragment; write http://HOST:PORT, or http://HOST:PORT#weight=2"
+        raise ValueError(msg)
+    if not weight:
+        msg = "has no weight; leave a server out that is to get nothing"
         raise ValueError(msg)
     path = _API_PATH.sub("", parts.path.rstrip("/")).rstrip("/")
-    return f"{parts.scheme}://{parts.netloc}{path}"
+    plain = f"{parts.scheme}://{parts.netloc}{path}"
+    return plain if weight == 1 else f"{plain}#weight={weight:g}"
+
+
+def without_secrets(text: str) -> str:
+    """A text that holds addresses, without the passwords in them."""
+    return _PASSWORD.sub("***", _USER_INFO.sub("//***@", text))
+
+
+def _bracketed(host: str) -> str:
+    """An IPv6 literal in the brackets that a URL wants."""
+    try:
+        return f"[{ipaddress.IPv6Address(host)}]"
+    except ValueError:
+        return host
+
+
+def _address(value: str) -> str:
+    """A server's address, or a registry's as it stands: who opens it knows what it may look like."""
+    address = value.strip()
+    if not is_registry(address):
+        return server_address(address)
+    scheme = address.partition("://")[0].lower()
+    if scheme not in REGISTRIES and scheme not in {point.name.lower() for point in entry_points(group=ENTRY_POINTS)}:
+        known = ", ".join(f"{each}://" for each in REGISTRIES)
+        msg = f"is neither a server nor a registry that is known here; write http://HOST:PORT, or one of {known}"
+        raise ValueError(msg)
+    if any(c.isspace() for c in address):
+        msg = "is no registry's address: it holds a space"
+        raise ValueError(msg)
+    if "@" in urlsplit(address).netloc:
+        msg = "holds a user or password; give them in the environment, or as ?user=NAME&password=WORD"
+        raise ValueError(msg)
+    return address
+
+
+def _header(value: str) -> str:
+    if not _HEADER.fullmatch(value):
+        msg = "is no name of an HTTP header"
+        raise ValueError(msg)
+    return value
 
 
 def _blank_is_none(value: object) -> object:
@@ -74,6 +167,7 @@ OptionalSeed = Annotated[int | None, BeforeValidator(_blank_is_none)]
 OnOrOff = Annotated[Literal["on", "off"], BeforeValidator(or_off)]
 AutoOrOff = Annotated[Literal["auto", "off"], BeforeValidator(_auto_or_off)]
 OptionalPath = Annotated[str | None, BeforeValidator(_off_is_none)]
+OptionalHeader = Annotated[Annotated[str, AfterValidator(_header)] | None, BeforeValidator(_off_is_none)]
 Addresses = Annotated[
     tuple[Annotated[str, AfterValidator(_address)], ...],
     NoDecode,
