@@ -25,6 +25,7 @@ asked: the same traffic meets the same faults in every run, in whatever order it
 
 from llm_judge_remote.testing.constraint import ConstraintKind
 from llm_judge_remote.testing.conversation import Conversation, Reply, count_tokens
+from llm_judge_remote.testing.engine import EngineKind
 from llm_judge_remote.testing.faults import Fault, FaultKind
 from llm_judge_remote.testing.judge_server import JudgeServer
 from llm_judge_remote.testing.judges import JudgeFunction, lexical_judge
@@ -35,6 +36,7 @@ from llm_judge_remote.testing.stats import RecordedRequest, ServerStats
 __all__ = [
     "ConstraintKind",
     "Conversation",
+    "EngineKind",
     "Fault",
     "FaultKind",
     "JudgeFunction",

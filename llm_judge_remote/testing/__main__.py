@@ -8,6 +8,7 @@ import sys
 from typing import get_args
 
 from llm_judge_remote.testing.constraint import ConstraintKind
+from llm_judge_remote.testing.engine import EngineKind
 from llm_judge_remote.testing.faults import Fault
 from llm_judge_remote.testing.judge_server import JudgeServer
 from llm_judge_remote.testing.service_time import ServiceTime, parse_service_time
@@ -50,6 +51,9 @@ def _server(options: argparse.Namespace) -> JudgeServer:
         faults=options.fault,
         max_model_len=options.max_model_len,
         batch_endpoint=not options.no_batch_endpoint,
+        engine=options.engine,
+        openapi=not options.no_openapi,
+        sleep=options.sleep,
         constraint=options.constraint,
         logprobs=not options.no_logprobs,
         max_n=options.max_n,
@@ -94,6 +98,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--max-model-len", type=int, default=32768, help="tokens of prompt and reply together")
     add("--no-batch-endpoint", action="store_true", help="answer 404 to batches, as older servers do")
+    add("--engine", choices=get_args(EngineKind), default="vllm", help="what the server says that it is")
+    add("--no-openapi", action="store_true", help="do not list the endpoints at /openapi.json")
+    add("--sleep", action="store_true", help="can be put to sleep: POST /sleep and /wake_up, GET /is_sleeping")
     add(
         "--constraint",
         choices=get_args(ConstraintKind),

@@ -11,10 +11,7 @@ from llm_judge_remote.testing.generation import Generated
 from llm_judge_remote.testing.stats import ServerStats
 from llm_judge_remote.testing.wire import Answer
 
-__all__ = ["VLLM_VERSION", "completion", "metrics", "models"]
-
-VLLM_VERSION = "0.32.0"
-"""The release whose API is spoken, as `/version` tells."""
+__all__ = ["completion", "metrics"]
 
 
 def completion(model: str, choices: Sequence[Generated], *, prompt_tokens: int, reasoning_field: str) -> dict[str, Any]:
@@ -65,35 +62,6 @@ def _choice(index: int, generated: Generated, reasoning_field: str) -> dict[str,
         "stop_reason": None,
         "token_ids": None,
     }
-
-
-def models(model: str, max_model_len: int, started: int) -> dict[str, Any]:
-    """The body of `/v1/models`."""
-    permission = {
-        "id": f"modelperm-{uuid.uuid4().hex}",
-        "object": "model_permission",
-        "created": started,
-        "allow_create_engine": False,
-        "allow_sampling": True,
-        "allow_logprobs": True,
-        "allow_search_indices": False,
-        "allow_view": True,
-        "allow_fine_tuning": False,
-        "organization": "*",
-        "group": None,
-        "is_blocking": False,
-    }
-    card = {
-        "id": model,
-        "object": "model",
-        "created": started,
-        "owned_by": "vllm",
-        "root": model,
-        "parent": None,
-        "max_model_len": max_model_len,
-        "permission": [permission],
-    }
-    return {"object": "list", "data": [card]}
 
 
 def metrics(model: str, stats: ServerStats) -> Answer:

@@ -75,7 +75,8 @@ class HttpConnection(BaseHTTPRequestHandler):
         if len(data) < int(length):
             raise CutError
         headers = {name.lower(): value for name, value in self.headers.items()}
-        request = RecordedRequest(self.command, self.path.partition("?")[0], headers, parse(data))
+        path, _, query = self.path.partition("?")
+        request = RecordedRequest(self.command, path, headers, parse(data), query)
         try:
             self._send(self._api.answer(request, self._client))
         except (ClientGoneError, OSError):

@@ -9,6 +9,7 @@ from llm_judge_remote.testing.conversation import Reply
 from llm_judge_remote.testing.faults import Fault, FaultBook
 from llm_judge_remote.testing.judges import JudgeFunction, as_judge
 from llm_judge_remote.testing.service_time import ServiceTime
+from llm_judge_remote.testing.sleep_mode import SleepMode
 from llm_judge_remote.testing.slots import Slots
 from llm_judge_remote.testing.stats import Counters, RecordedRequest, ServerStats
 
@@ -24,6 +25,7 @@ class Controls:
         self._slots = Slots(slots, self._counters)
         self._faults = FaultBook(options.seed)
         self._faults.inject(faults)
+        self._sleep_mode = SleepMode(options, self._slots, self._counters)
 
     @property
     def judge(self) -> JudgeFunction:
@@ -51,6 +53,27 @@ class Controls:
     @loading.setter
     def loading(self, value: bool) -> None:
         self._options.loading = value
+
+    @property
+    def sleeping(self) -> bool:
+        """Whether it sleeps; set it as `POST /sleep` and `POST /wake_up` would, but for the counts."""
+        return self._sleep_mode.sleeping
+
+    @sleeping.setter
+    def sleeping(self, value: bool) -> None:
+        if value:
+            self._sleep_mode.sleep(1)
+        else:
+            self._sleep_mode.wake_up()
+
+    @property
+    def out_of_memory(self) -> bool:
+        """Set it to answer a 500 to who would wake the server, as where the trainer still has the GPU's memory."""
+        return self._sleep_mode.out_of_memory
+
+    @out_of_memory.setter
+    def out_of_memory(self, value: bool) -> None:
+        self._sleep_mode.out_of_memory = value
 
     def pause(self) -> None:
         """Take connections and requests, and answer nothing until `resume`; slots stay taken."""

@@ -14,6 +14,7 @@ from llm_judge_remote.testing.connections import HttpConnection, Listener
 from llm_judge_remote.testing.constraint import ConstraintKind
 from llm_judge_remote.testing.controls import Controls
 from llm_judge_remote.testing.conversation import Reply
+from llm_judge_remote.testing.engine import EngineKind, SelfDescription
 from llm_judge_remote.testing.faults import Fault
 from llm_judge_remote.testing.judges import JudgeFunction, as_judge
 from llm_judge_remote.testing.routes import Api
@@ -27,9 +28,9 @@ _PATIENCE = 5.0  # seconds that `stop` waits for a connection's thread
 class JudgeServer(Controls):
     """A threaded HTTP server on a real socket that speaks vLLM's API. It is not an LLM.
 
-    Serves `GET /health`, `/version`, `/metrics`, `/v1/models` and `POST /tokenize`, `/v1/chat/completions`,
-    `/v1/chat/completions/batch`, with vLLM's shapes, errors and words. A token is four bytes of a prompt
-    (`count_tokens`) and a word of a reply. It does not stream.
+    Serves `GET /health`, `/version`, `/metrics`, `/openapi.json`, `/v1/models` and `POST /tokenize`,
+    `/v1/chat/completions`, `/v1/chat/completions/batch`, with vLLM's shapes, errors and words. A token is four bytes
+    of a prompt (`count_tokens`) and a word of a reply. It does not stream.
 
     Use it as a context manager, or call `start` and `stop`. It can be started again and then has the same
     port; counts go on. All methods are safe in threads; a judge may call them too, `stop` included.
@@ -60,6 +61,20 @@ class JudgeServer(Controls):
         clamp_max_tokens: Take only prompts that are too long by themselves for an error, and otherwise lower
             `max_tokens` to what is left, as vLLM 0.32 does.
         batch_endpoint: Whether `/v1/chat/completions/batch` is there.
+        engine: What the server says that it is. Nothing else follows from it: `batch_endpoint`, `constraint` and
+            others are set by themselves.
+
+            - `vllm`: `/version`, and `owned_by` and `max_model_len` at `/v1/models`; the key guards what is below
+              `/v1`;
+            - `sglang`: `/server_info` with the version, `/model_info`, both also with `get_` before their names,
+              and `owned_by` and `max_model_len` at `/v1/models`; the key guards all but `/health` and `/metrics`;
+            - `other`: neither, and no `max_model_len`.
+        openapi: Whether `/openapi.json` lists the endpoints; some deployments switch that off.
+        sleep: Whether the server can be put to sleep, as vLLM in its development mode: `POST /sleep?level=1` or
+            `?level=2`, `POST /wake_up`, `GET /is_sleeping`, and `POST /collective_rpc`, whose one method
+            `reload_weights` must follow level 2, or replies are gibberish. While it sleeps `/health` and the like
+            answer as ever, and all conversations wait until it is woken, also those under way when it fell asleep
+            (vLLM's `mode=keep`; by default it would abort them). A restart wakes it.
         constraint: How the server wants to be told what a reply is held to. The reply is then cut down to its
             last part that is allowed; if none is, it is something short that the grammar allows, and a 400 if
             the server can make up nothing.
@@ -82,7 +97,7 @@ class JudgeServer(Controls):
         keep_requests: How many requests `requests` holds at most.
 
     Raises:
-        ValueError: A number is out of range, or there is no such constraint.
+        ValueError: A number is out of range, or there is no such constraint or engine.
     """
 
     def __init__(
@@ -99,6 +114,9 @@ class JudgeServer(Controls):
         max_model_len: int = 32768,
         clamp_max_tokens: bool = False,
         batch_endpoint: bool = True,
+        engine: EngineKind = "vllm",
+        openapi: bool = True,
+        sleep: bool = False,
         constraint: ConstraintKind = "structured_outputs",
         logprobs: bool = True,
         max_n: int | None = None,
@@ -131,7 +149,15 @@ class JudgeServer(Controls):
             seed=seed,
         )
         super().__init__(options, slots, faults, keep_requests)
-        self._api = Api(options, self._slots, self._faults, self._counters)
+        self._api = Api(
+            options,
+            self._slots,
+            self._faults,
+            self._counters,
+            about=SelfDescription(engine, model, max_model_len),
+            sleep_mode=self._sleep_mode if sleep else None,
+            openapi=openapi,
+        )
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._listener: Listener | None = None
@@ -175,6 +201,7 @@ class JudgeServer(Controls):
                 self._stopped.set()
                 self._slots.stop()
                 listener.cut()
+                self._sleep_mode.restart()
         last = self._last_listener
         if last is not None and not last.serves_here() and not last.join(_PATIENCE):
             warnings.warn(

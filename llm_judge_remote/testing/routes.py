@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import socket
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from llm_judge_remote.testing import bodies
 from llm_judge_remote.testing.chat import BATCH_PATH, CHAT_PATH, Chat, Options
 from llm_judge_remote.testing.conversation import join_texts
+from llm_judge_remote.testing.engine import SelfDescription, schema
 from llm_judge_remote.testing.faults import FaultBook
 from llm_judge_remote.testing.reading import json_object, messages
+from llm_judge_remote.testing.sleep_mode import SleepMode
 from llm_judge_remote.testing.slots import Slots
 from llm_judge_remote.testing.stats import Counters, RecordedRequest
 from llm_judge_remote.testing.wire import Answer, RequestError, json_answer, to_json
@@ -21,24 +22,47 @@ _Route = Callable[[RecordedRequest, socket.socket], Answer]
 
 
 class Api:
-    """Answers requests."""
+    """Answers requests.
 
-    def __init__(self, options: Options, slots: Slots, faults: FaultBook, counters: Counters) -> None:
+    Args:
+        options: What the server was told.
+        slots: Where conversations wait.
+        faults: What strikes them.
+        counters: Of all that happens.
+        about: What the server tells of itself.
+        sleep_mode: Its endpoints are served; None for none.
+        openapi: Whether the endpoints are listed.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        slots: Slots,
+        faults: FaultBook,
+        counters: Counters,
+        *,
+        about: SelfDescription,
+        sleep_mode: SleepMode | None,
+        openapi: bool,
+    ) -> None:
         self._options = options
         self._slots = slots
         self._counters = counters
-        self._started = int(time.time())
+        self._about = about
         chat = Chat(options, slots, faults, counters).answer
-        self._routes: dict[str, dict[str, _Route]] = {
-            "/health": {"GET": lambda *_: Answer(200)},
-            "/version": {"GET": lambda *_: json_answer({"version": bodies.VLLM_VERSION})},
+        self._routes: dict[str, Mapping[str, _Route]] = {
+            "/health": {"GET": _always(Answer(200))},
             "/metrics": {"GET": self._metrics},
-            "/v1/models": {"GET": self._models},
             "/tokenize": {"POST": self._tokenize},
             CHAT_PATH: {"POST": chat},
+            **{path: {"GET": _always(answer)} for path, answer in about.answers().items()},
         }
         if options.batch_endpoint:
             self._routes[BATCH_PATH] = {"POST": chat}
+        if sleep_mode is not None:
+            self._routes |= sleep_mode.routes()
+        if openapi:
+            self._routes["/openapi.json"] = {"GET": _always(json_answer(schema(self._routes)))}
 
     def answer(self, request: RecordedRequest, client: socket.socket) -> Answer:
         """The answer to a request; returns when it is time to send it.
@@ -56,9 +80,8 @@ class Api:
         return answer
 
     def _refusal(self, request: RecordedRequest) -> Answer | None:
-        # As in vLLM: the key guards what is below /v1, whether it is there or not, and nothing else.
         expected = self._options.api_key
-        if expected is None or not request.path.startswith("/v1"):
+        if expected is None or not self._about.is_guarded(request.path):
             return None
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and key == expected:
@@ -66,7 +89,7 @@ class Api:
         self._counters.add(unauthorized=1)
         return Answer(401, to_json({"error": "Unauthorized"}))
 
-    def _find(self, request: RecordedRequest, methods: dict[str, _Route]) -> _Route:
+    def _find(self, request: RecordedRequest, methods: Mapping[str, _Route]) -> _Route:
         if not methods:
             raise RequestError(404, "Not Found", kind="Not Found")
         if request.method not in methods:
@@ -80,9 +103,6 @@ class Api:
             stats = self._counters.snapshot()
         return bodies.metrics(self._options.model, stats)
 
-    def _models(self, _: RecordedRequest, __: socket.socket) -> Answer:
-        return json_answer(bodies.models(self._options.model, self._options.max_model_len, self._started))
-
     def _tokenize(self, request: RecordedRequest, _: socket.socket) -> Answer:
         body = json_object(request, self._options.model)
         prompt = body.get("prompt")
@@ -91,3 +111,7 @@ class Api:
         tokens = [int.from_bytes(data[start : start + 4], "big") for start in range(0, len(data), 4)]
         limit = self._options.max_model_len
         return json_answer({"count": len(tokens), "max_model_len": limit, "tokens": tokens, "token_strs": None})
+
+
+def _always(answer: Answer) -> _Route:
+    return lambda *_: answer

@@ -78,6 +78,7 @@ class Slots:
         self._entered = 0
         self._next_look = math.inf  # when the thread will look at `_due` by itself
         self._paused = False
+        self._asleep = False
         self.running = False
         self.proceed = threading.Event()
 
@@ -123,6 +124,13 @@ class Slots:
             if self.running:
                 self._wake()
 
+    def sleep(self, asleep: bool) -> None:
+        """Let no conversation out while asleep; all else is still answered."""
+        with self._lock:
+            self._asleep = asleep
+            if self.running:
+                self._wake()
+
     def serve(self, seconds: Sequence[float], client: socket.socket) -> None:
         """Take conversations through queue and service; returns when the last one is done.
 
@@ -139,7 +147,7 @@ class Slots:
                 raise ServerStoppedError
             self._numbers["conversations"] += len(seconds)
             together = self._numbers["in_service"] + len(seconds)
-            if not (self._paused or self._queue or together > self._limit or any(seconds)):
+            if not (self._held or self._queue or together > self._limit or any(seconds)):
                 self._numbers["peak_concurrency"] = max(self._numbers["peak_concurrency"], together)
                 return
             visit = _Visit(client, left=len(seconds))
@@ -176,10 +184,14 @@ class Slots:
 
     # The rest is called with the lock held.
 
+    @property
+    def _held(self) -> bool:
+        return self._paused or self._asleep
+
     def _look(self) -> float | None:
         """Let out whoever is due; seconds until the next one is, None if nobody will be."""
         now = time.monotonic()
-        while self._due and not self._paused and self._due[0][0] <= now:
+        while self._due and not self._held and self._due[0][0] <= now:
             stay = heapq.heappop(self._due)[2]
             if stay.state == "in_service":
                 self._leave(stay)
@@ -187,7 +199,7 @@ class Slots:
                 if not stay.visit.left:
                     self._end(stay.visit)
         self._fill()
-        self._next_look = self._due[0][0] if self._due and not self._paused else math.inf
+        self._next_look = self._due[0][0] if self._due and not self._held else math.inf
         return None if self._next_look == math.inf else min(max(0.0, self._next_look - now), 3600.0)
 
     def _fill(self) -> None:

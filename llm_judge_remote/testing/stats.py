@@ -21,12 +21,14 @@ class RecordedRequest:
         path: Without the query.
         headers: Names in lower case.
         body: The parsed JSON; the bytes themselves if they are none; None if there were none.
+        query: What came after the path's question mark; "" if there was none.
     """
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: Any = field(repr=False)
+    query: str = ""
 
     @property
     def conversations(self) -> list[Any]:
@@ -54,6 +56,8 @@ class ServerStats:
         faults: Faults that struck, by kind.
         aborted: Requests whose client went away before the answer was sent.
         unauthorized: Requests without the right key.
+        sleeps: How often a client put the server to sleep while it was awake.
+        wakeups: How often a client woke it while it slept.
         prompt_tokens: Of all conversations answered, by the server's rule.
         generation_tokens: The same for the replies.
         finished: Replies by finish reason.
@@ -72,6 +76,8 @@ class ServerStats:
     faults: Mapping[str, int]
     aborted: int
     unauthorized: int
+    sleeps: int
+    wakeups: int
     prompt_tokens: int
     generation_tokens: int
     finished: Mapping[str, int]
@@ -88,6 +94,8 @@ _NUMBERS = (
     "peak_queued",
     "aborted",
     "unauthorized",
+    "sleeps",
+    "wakeups",
     "prompt_tokens",
     "generation_tokens",
 )

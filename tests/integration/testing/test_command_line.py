@@ -40,6 +40,19 @@ def test_it_says_where_it_listens_serves_and_ends_well_on_a_signal(connect, tmp_
             process.kill()
 
 
+def test_it_can_be_another_engine_and_sleep(connect, tmp_path):
+    command = [*COMMAND, "--port", "0", "--engine", "sglang", "--no-openapi", "--sleep"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        try:
+            client = connect(Url(process.stdout.readline().removeprefix("listening on ").strip()))
+            assert client.get("/v1/models").json()["data"][0]["owned_by"] == "sglang"
+            assert client.get("/openapi.json").status_code == 404
+            assert client.post("/sleep?level=1", None).status_code == 200
+            assert client.get("/is_sleeping").json() == {"is_sleeping": True}
+        finally:
+            process.kill()
+
+
 def run(*arguments, cwd):
     return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60, cwd=cwd, check=False)
 
@@ -52,6 +65,7 @@ def run(*arguments, cwd):
         (("--slots", "0"), "start at 1"),
         (("--max-n", "0"), "start at 1"),
         (("--constraint", "guided_json"), "invalid choice"),
+        (("--engine", "tgi"), "invalid choice"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_refused_with_a_reason(tmp_path, arguments, words):
