@@ -44,7 +44,9 @@ class Plan:
         """The job of judging a sample against one of its references."""
         start = functools.partial(self._job, sample, reference)
         group = (self.kind, self.examiner.template.name, sample.problem, reference)
-        return Task(start, self.channel, self.kind, group, alone=self.examiner.request.draws > 1)
+        # The candidate has no part in it: siblings begin alike up to there.
+        prefix = (self.examiner.settings.prompt_template, sample.problem, *sample.references)
+        return Task(start, self.channel, self.kind, group, prefix, alone=self.examiner.request.draws > 1)
 
     def _job(self, sample: Sample, reference: str) -> Job[Ruling]:
         job = self.examiner.examine(sample, reference)

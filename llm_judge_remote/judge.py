@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from llm_judge_remote.call import Call, Plan, Row
+from llm_judge_remote.client.awake import awake
+from llm_judge_remote.client.capabilities import Capabilities
 from llm_judge_remote.client.runtime import Runtime
 from llm_judge_remote.client.stats import DispatchStats
 from llm_judge_remote.client.submission import Task
-from llm_judge_remote.errors import ConfigError, JudgingFailedError
+from llm_judge_remote.errors import ConfigError, JudgingFailedError, ServerError
 from llm_judge_remote.examination import Examiner
 from llm_judge_remote.judgement import Judgement, Outcome
 from llm_judge_remote.layers import settings_for_row
@@ -91,6 +94,56 @@ class Judge:
         finally:
             call.cancel()
         return await asyncio.to_thread(self._end, call) if off_loop else self._end(call)
+
+    def capabilities(self, timeout: float = 30.0) -> dict[str, Capabilities | ServerError]:
+        """What each server is, serves and can do, by address; or why it could not be found out.
+
+        Each server is asked once, by a handful of short requests, and again when it was restarted.
+
+        Args:
+            timeout: Seconds for each server.
+
+        Raises:
+            ConfigError: Nobody could run with the judge's settings.
+            ServerUnavailableError: There is no server.
+        """
+        runtime = self._process().runtime
+        exchange = runtime.channel(self.settings).exchange
+
+        def ask(address: str) -> Capabilities | ServerError:
+            try:
+                return exchange.capabilities(address, timeout)
+            except ServerError as error:
+                return error
+
+        return {address: ask(address) for address in runtime.addresses(self.settings, timeout)}
+
+    @contextlib.contextmanager
+    def awake(self, *, level: int = 1, lock_folder: str | None = None, timeout: float = 300.0) -> Iterator[Judge]:
+        """Keep servers that share their GPUs with the trainer awake for the time of a `with` block.
+
+        Those that sleep (vLLM's sleep mode) are woken first and sleep again afterwards, unless another process or
+        thread still uses them. Use it once for a training step, not for each sample.
+
+        Args:
+            level: How they sleep: 1 keeps the weights in the host's memory, 2 drops them. The same for all users.
+            lock_folder: Where the users of a server agree, on a file system that all their machines share; None for
+                the folder for temporary files, which does for one user's processes on one machine.
+            timeout: Seconds to wait for the servers, and again for them to sleep.
+
+        Raises:
+            ServerUnavailableError: No server could be woken.
+            ConfigError: Nobody could run with the judge's settings, or the folder is of no use.
+        """
+        runtime = self._process().runtime
+        exchange = runtime.channel(self.settings).exchange
+        addresses = runtime.addresses(self.settings, timeout)
+        with contextlib.ExitStack() as stack:
+            sessions = [exchange.open(address) for address in addresses]
+            for session in sessions:
+                stack.callback(session.close)
+            stack.enter_context(awake(sessions, level=level, lock_folder=lock_folder, timeout=timeout))
+            yield self
 
     def stats(self) -> DispatchStats:
         """What was sent so far, and how the servers did."""

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llm_judge_remote.errors import ConfigError
+from llm_judge_remote.setting_types import is_registry
 from llm_judge_remote.settings import (
     ALIASES,
     CONFIG_VARIABLE,
@@ -107,7 +108,11 @@ def settings_for_row(settings: JudgeSettings, overrides: Mapping[str, Any]) -> J
         raise ConfigError(msg)
     merged = {name: getattr(settings, name) for name in JudgeSettings.model_fields}
     merged.update((ALIASES.get(name, name), value) for name, value in given.items())
-    return JudgeSettings.complete(merged, "in the row's extra_info")
+    made = JudgeSettings.complete(merged, "in the row's extra_info")
+    if "server_url" in given and any(map(is_registry, made.server_url)):
+        msg = f"server_url={given['server_url']!r} (in the row's extra_info): a row may name servers, and no registry"
+        raise ConfigError(msg)
+    return made
 
 
 def is_missing(value: object) -> bool:

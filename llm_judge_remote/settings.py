@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -30,11 +29,13 @@ from llm_judge_remote.setting_types import (
     Addresses,
     AutoOrOff,
     OnOrOff,
+    OptionalHeader,
     OptionalPath,
     OptionalSeconds,
     OptionalSeed,
     Seconds,
     or_off,
+    without_secrets,
 )
 
 __all__ = ["ALIASES", "CONFIG_VARIABLE", "ENVIRONMENT_ALIASES", "ENV_PREFIX", "ROW_FIELDS", "JudgeSettings", "nearest"]
@@ -53,7 +54,6 @@ ENVIRONMENT_ALIASES: Mapping[str, str] = {
 }
 """Environment variables beside `LLM_JUDGE_<FIELD>`."""
 
-_USER_INFO = re.compile(r"//[^/@]*@")
 _SWITCHES = (
     "trust_env",
     "enable_thinking",
@@ -64,6 +64,8 @@ _SWITCHES = (
     "defences",
     "batch_endpoint",
     "hedging",
+    "affinity",
+    "routing_header",
     "shared_limit",
     "cache",
 )
@@ -91,9 +93,23 @@ class JudgeSettings(BaseSettings):
 
     # Where the judge is
     server_url: Addresses = _field(
-        (), "address of the judge, or several: a comma list or a list; `host:port` means http", row=True
+        (),
+        "address of the judge, or several: a comma list, a list, or a mapping to weights; `host:port` means http; or"
+        " where to look them up: `file:///folder`, `etcd://`, `ray://`, `dns://host:port`",
+        row=True,
     )
     api_key: SecretStr | None = _field(None, "key sent to the servers of `server_url`, as a bearer token", row=True)
+    registry_refresh: Seconds = _field(5.0, "seconds between two looks into a registry")
+    affinity: OnOrOff = _field(
+        "on",
+        "`on`: samples with the same problem and references go to the same server, as far as `affinity_slack` lets",
+    )
+    affinity_slack: float = _field(
+        0.25, "how far above its fair share a server may be filled for that", ge=0, allow_inf_nan=False
+    )
+    routing_header: OptionalHeader = _field(
+        "X-Session-ID", "header that tells a balancer which samples belong together (vllm-router's); `off`: none"
+    )
     trust_env: bool = _field(False, "obey the proxy, netrc and CA settings of the environment")
 
     # What it is asked
@@ -161,6 +177,12 @@ class JudgeSettings(BaseSettings):
     outage_grace: float = _field(
         5.0, "seconds that a call waits for servers that have all stopped answering", ge=0, allow_inf_nan=False
     )
+    startup_timeout: float = _field(
+        60.0,
+        "seconds that a process waits once for a server that has yet to load its model (refused, 503)",
+        ge=0,
+        allow_inf_nan=False,
+    )
     batch_size: int = _field(128, "samples of one call in flight at once", ge=1)
     max_in_flight: int = _field(
         256,
@@ -209,6 +231,10 @@ class JudgeSettings(BaseSettings):
             super().__init__(**_canonical(values))
         except ValidationError as error:
             raise ConfigError(_explain(error, lambda field: _origin(field, values))) from None
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        shown = tuple(map(without_secrets, self.server_url))
+        return [(name, shown if name == "server_url" else value) for name, value in super().__repr_args__()]
 
     @classmethod
     def complete(cls, values: Mapping[str, Any], origin: str) -> JudgeSettings:
@@ -329,7 +355,7 @@ def _explain(error: ValidationError, origin: Callable[[str], str]) -> str:
         if not problem["loc"]:
             problems[problem["msg"].removeprefix("Value error, ")] = []
             continue
-        value = "(not shown)" if field in ("api_key", "fence_key") else _USER_INFO.sub("//***@", repr(problem["input"]))
+        value = "(not shown)" if field in ("api_key", "fence_key") else without_secrets(repr(problem["input"]))
         # A union reports each of its members: one line per setting, holding them all.
         found = problems.setdefault(f"{field}={value} ({origin(field)}): ", [])
         found.append(problem["msg"].removeprefix("Value error, ").replace("Input should be", "should be"))

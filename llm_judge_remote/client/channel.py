@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from llm_judge_remote.client.exchange import Exchange
+from llm_judge_remote.client.refusals import Refusals
 from llm_judge_remote.client.retry import RetryBudget
 from llm_judge_remote.servers.pool import ServerPool
 
@@ -14,9 +16,10 @@ if TYPE_CHECKING:
     from llm_judge_remote.client.question import Question
     from llm_judge_remote.client.submission import Entry, Submission
 
-__all__ = ["Channel", "HedgeBudget"]
+__all__ = ["Channel", "Group", "HedgeBudget"]
 
 _TURNS = 64
+_LOOKED_AT = 64  # groups that may be looked through for company in a chunk
 
 
 class HedgeBudget:
@@ -50,8 +53,9 @@ class Channel:
 
     First goes what was under way before: retries, and further requests of jobs that have begun. Then the entries:
     those of one group one after the other, so that the first fills the server's prefix cache and the others find it
-    there. After 64 of a group that grows all the time, the next group has its turn. What may not travel in one chunk
-    (another model, other sampling) waits in a line of its own, and the lines take turns.
+    there; with several servers, a group whose own is full lets others pass. After 64 of a group that grows all the
+    time, the next group has its turn. What may not travel in one chunk (another model, other sampling) waits in a line
+    of its own, and the lines take turns.
 
     Args:
         exchange: Asks one server.
@@ -80,6 +84,7 @@ class Channel:
         self.shared_limits = shared_limits or {}
         self.retry_budget = RetryBudget()
         self.hedge_budget = HedgeBudget()
+        self.refusals = Refusals()
         self.asked: dict[Hashable, Question] = {}
         self.urgent: deque[list[Question]] = deque()
         self._lines: OrderedDict[Hashable, _Line] = OrderedDict()
@@ -112,10 +117,21 @@ class Channel:
                 return entry
             del self._lines[kind]
 
-    def take(self, most: int) -> list[Entry]:
-        """Up to `most` entries that may travel in one chunk, in order; there must be one."""
+    def front(self, most: int) -> Iterator[Group]:
+        """The first groups of the line whose turn it is; there must be one."""
+        return self._lines[self.first().task.kind].front(most)
+
+    def take(self, most: int, group: Group | None = None, joins: Callable[[Group], bool] | None = None) -> list[Entry]:
+        """Up to `most` entries that may travel in one chunk, in order; there must be one.
+
+        Args:
+            most: How many.
+            group: One of `front`, to begin with; the first if None.
+            joins: Which of the other groups may go with it; all if None.
+        """
         kind = self.first().task.kind
-        taken = self._lines[kind].take(most)
+        line = self._lines[kind]
+        taken = line.take(most) if group is None else line.take_from(group, most, joins)
         for entry in taken:
             entry.is_in_line = False
         self.count -= len(taken)
@@ -133,41 +149,93 @@ class Channel:
         return removed
 
 
+class Group:
+    """Entries in line whose prompts begin alike."""
+
+    __slots__ = ("_key", "entries", "has_siblings")
+
+    def __init__(self, first: Entry) -> None:
+        self.entries: deque[Entry] = deque()
+        self.has_siblings = first.has_siblings
+        self._key = ""
+
+    def routing_key(self) -> str:
+        """What tells where the group belongs."""
+        if not self._key:
+            self._key = self.entries[0].key()
+        return self._key
+
+    def pop(self) -> Entry:
+        """Take the first entry."""
+        entry = self.entries.popleft()
+        entry.routing_key = self._key
+        return entry
+
+    def tidy(self) -> bool:
+        """Forget what left the line from the front; whether anything is left."""
+        while self.entries and not self.entries[0].is_in_line:
+            self.entries.popleft()
+        return bool(self.entries)
+
+
 class _Line:
     """Entries that may travel in one chunk, group by group."""
 
     def __init__(self) -> None:
-        self._groups: OrderedDict[Hashable, deque[Entry]] = OrderedDict()
+        self._groups: OrderedDict[Hashable, Group] = OrderedDict()
         self._turns = 0
 
     def add(self, entry: Entry) -> None:
         group = self._groups.get(entry.task.group)
         if group is None:
-            group = self._groups[entry.task.group] = deque()
-        group.append(entry)
+            group = self._groups[entry.task.group] = Group(entry)
+        group.entries.append(entry)
 
     def first(self) -> Entry | None:
         """The entry that goes next; forgets those that left the line."""
         while self._groups:
             key, group = next(iter(self._groups.items()))
-            while group and not group[0].is_in_line:
-                group.popleft()
-            if group and self._turns < _TURNS:
-                return group[0]
+            is_left = group.tidy()
+            if is_left and self._turns < _TURNS:
+                return group.entries[0]
             self._turns = 0
-            if group:
+            if is_left:
                 self._groups.move_to_end(key)
             else:
                 del self._groups[key]
         return None
 
+    def front(self, most: int) -> Iterator[Group]:
+        """The first groups, for those who change nothing meanwhile."""
+        return itertools.islice((group for group in self._groups.values() if group.tidy()), most)
+
     def take(self, most: int) -> list[Entry]:
         taken: list[Entry] = []
         while len(taken) < most and (entry := self.first()) is not None:
-            self._groups[entry.task.group].popleft()
+            taken.append(self._groups[entry.task.group].pop())
             self._turns += 1
-            taken.append(entry)
         return taken
 
+    def take_from(self, group: Group, most: int, joins: Callable[[Group], bool] | None) -> list[Entry]:
+        taken: list[Entry] = []
+        self._move(group, most, taken)
+        if len(taken) < most and joins is not None:
+            for other in list(self.front(_LOOKED_AT)):
+                if len(taken) < most and joins(other):
+                    self._move(other, most, taken)
+        return taken
+
+    def _move(self, group: Group, most: int, taken: list[Entry]) -> None:
+        """Take what may still go from one group."""
+        is_first = group is next(iter(self._groups.values()))
+        identity = group.entries[0].task.group
+        while len(taken) < most and group.tidy():
+            taken.append(group.pop())
+            self._turns += is_first
+        if not group.entries:
+            del self._groups[identity]
+            if is_first:
+                self._turns = 0
+
     def entries(self) -> list[Entry]:
-        return [entry for group in self._groups.values() for entry in group if entry.is_in_line]
+        return [entry for group in self._groups.values() for entry in group.entries if entry.is_in_line]

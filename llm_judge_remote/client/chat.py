@@ -11,10 +11,20 @@ import orjson
 from llm_judge_remote.client.constraint import DIALECTS, Grammar
 from llm_judge_remote.scoring.expected import Token
 
-__all__ = ["BATCH_PATH", "CHAT_PATH", "MODELS_PATH", "TOKENIZE_PATH", "ChatReply", "ChatRequest", "Passage"]
+__all__ = [
+    "BATCH_PATH",
+    "CHAT_PATH",
+    "HEALTH_PATH",
+    "MODELS_PATH",
+    "TOKENIZE_PATH",
+    "ChatReply",
+    "ChatRequest",
+    "Passage",
+]
 
 CHAT_PATH = "/v1/chat/completions"
 BATCH_PATH = "/v1/chat/completions/batch"
+HEALTH_PATH = "/health"
 MODELS_PATH = "/v1/models"
 TOKENIZE_PATH = "/tokenize"
 

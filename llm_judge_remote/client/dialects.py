@@ -47,8 +47,10 @@ class Dialects:
         Raises:
             ServerError: It could not be found out now.
         """
-        if request.grammar is None:
-            return None
+        return None if request.grammar is None else self.of(session, model, attempt, until)
+
+    def of(self, session: Session, model: str, attempt: Attempt, until: float) -> str | None:
+        """How a server is told a grammar for one of its models; raises as `get`."""
         key = (session.server, model)
         return self._known.get(key, lambda: self._find(session, model, until), attempt, until)
 

@@ -7,7 +7,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -99,6 +99,13 @@ class Dispatcher:
         """Forget what has not ended; requests that nobody else waits for are closed."""
         with self._condition:
             self._schedule.drop(submission)
+
+    def change(self, move: Callable[[], None]) -> None:
+        """Change what the schedule goes by, at a moment when nobody else does, and look what goes next."""
+        with self._condition:
+            move()
+            if not (self._closed or self._preparing or self._schedule.is_idle):
+                self._call_thread()
 
     def stats(self, servers: Iterable[Server], *, cached: int = 0) -> DispatchStats:
         """The counts now.
@@ -206,6 +213,9 @@ class Dispatcher:
 
     def _carry(self, load: Load) -> None:
         """Take a load through: make its requests, send them, and give the jobs the replies."""
+        if load.is_probe:
+            self._probe(load)
+            return
         cpu_began = time.thread_time()
         steps = [_advance(entry, None) for entry in load.entries if not entry.submission.closed]
         asked = [(step.entry, step.request, step.request.identity) for step in steps if step.request is not None]
@@ -225,6 +235,17 @@ class Dispatcher:
             over = self._note(steps)
             self._schedule.cost(load, time.thread_time() - cpu_began, failed=isinstance(outcome, Exception))
         _wake(over)
+
+    def _probe(self, load: Load) -> None:
+        """Ask a server that is down whether it is well."""
+        failure: ServerError | None = None
+        try:
+            if load.server is not None:
+                load.channel.exchange.probe(load.server.address, load.attempt)
+        except ServerError as error:
+            failure = error
+        with self._condition:
+            self._schedule.probed(load, failure, time.monotonic())
 
     def _break_off(self, load: Load, error: Exception) -> None:
         """Nobody may wait for ever for what a bug of ours has stopped."""
@@ -275,7 +296,7 @@ def _send(load: Load) -> Outcome:
     if load.is_trial and not load.server.is_busy:  # one that was only busy is the same as before
         load.channel.exchange.forget(load.server.address)
     try:
-        return load.channel.exchange.send(load.server.address, requests, load.attempt)
+        return load.channel.exchange.send(load.server.address, requests, load.attempt, load.questions[0].key)
     except (ServerError, NoBatchEndpointError) as failure:
         return failure
     except Exception as error:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import orjson
 
+from llm_judge_remote.client.capabilities import Capabilities, find_capabilities, served_models
 from llm_judge_remote.client.chat import (
     BATCH_PATH,
     CHAT_PATH,
+    HEALTH_PATH,
     MODELS_PATH,
     TOKENIZE_PATH,
     ChatReply,
@@ -52,6 +55,7 @@ class Connection(NamedTuple):
         connect_timeout: Seconds to open a connection.
         max_connections: Kept and open at once, to each server.
         trust_env: Whether the environment's proxies and certificates count.
+        routing_header: The header that tells a balancer what belongs together, or None.
     """
 
     api_key: str | None = None
@@ -59,36 +63,92 @@ class Connection(NamedTuple):
     connect_timeout: float = 5.0
     max_connections: int = 1028
     trust_env: bool = False
+    routing_header: str | None = None
 
 
 class Exchange:
     """Asks servers, one request at a time; safe in threads, belongs to one process.
 
     Args:
-        addresses: The servers'.
-        connection: How to talk to them.
+        connection: How to talk to servers.
         dialects: What the process knows of how they hold replies to a grammar.
     """
 
-    def __init__(self, addresses: Sequence[str], connection: Connection, dialects: Dialects | None = None) -> None:
+    def __init__(self, connection: Connection, dialects: Dialects | None = None) -> None:
         self._timeout = connection.timeout
-        self._sessions = {
-            address: Session(
-                address,
-                api_key=connection.api_key,
-                connect_timeout=connection.connect_timeout,
-                max_connections=connection.max_connections,
-                trust_env=connection.trust_env,
-            )
-            for address in addresses
-        }
-        self._served: Lookup[str] = Lookup()
+        self._connection = connection
+        self._sessions: dict[str, Session] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+        self._served: Lookup[tuple[str, ...]] = Lookup()
+        self._capabilities: Lookup[Capabilities] = Lookup()
         self._dialects = Dialects() if dialects is None else dialects
         self._draws_one: set[str] = set()
         self._names_for_errors: dict[str, str] = {}
 
+    def session(self, address: str) -> Session:
+        """The session of a server; opened when it is first asked for."""
+        session = self._sessions.get(address)
+        if session is None:
+            with self._lock:
+                session = self._sessions.get(address)
+                if session is None:
+                    session = self._sessions[address] = self.open(address)
+                    if self._closed:
+                        session.close()
+        return session
+
+    def open(self, address: str) -> Session:
+        """A session of its own, for the caller to close."""
+        return Session(
+            address,
+            api_key=self._connection.api_key,
+            connect_timeout=self._connection.connect_timeout,
+            max_connections=self._connection.max_connections,
+            trust_env=self._connection.trust_env,
+        )
+
+    def capabilities(self, address: str, timeout: float) -> Capabilities:
+        """What a server is, serves and can do; asked once, and again after it was restarted.
+
+        Raises:
+            ServerError: It could not be found out within `timeout` seconds.
+        """
+        session, until = self.session(address), time.monotonic() + timeout
+
+        def ask() -> Capabilities:
+            found = find_capabilities(session, timeout)
+            dialect = self._dialects.of(session, found.models[0], Attempt(), until) if found.models else None
+            return replace(found, structured_output=dialect or "")
+
+        return self._capabilities.get((address,), ask, Attempt(), until)
+
+    def retire(self, addresses: Iterable[str]) -> None:
+        """These servers are used no more; what is under way there goes on."""
+        for address in addresses:
+            with self._lock:
+                session = self._sessions.pop(address, None)
+            if session is not None:
+                session.retire()
+            self.forget(address)
+
+    def probe(self, address: str, attempt: Attempt) -> None:
+        """Ask a server whether it is well; one that has no way to say so, and answers, counts as well.
+
+        Raises:
+            ServerError: It is not, or not there.
+        """
+        timeout = min(self._timeout, self._connection.connect_timeout)
+        response = self.session(address).request("GET", HEALTH_PATH, timeout=timeout, attempt=attempt)
+        if response.status >= 500:
+            raise status_error(response.status, response.headers, response.body, address)
+
     def send(
-        self, address: str, requests: Sequence[ChatRequest], attempt: Attempt
+        self,
+        address: str,
+        requests: Sequence[ChatRequest],
+        attempt: Attempt,
+        key: Callable[[], str] | None = None,
     ) -> Sequence[ChatReply | ServerError]:
         """Ask a server: one conversation by itself, several with the same `sampling` as a chunk.
 
@@ -96,6 +156,7 @@ class Exchange:
             address: One of the servers.
             requests: At least one.
             attempt: To be told when it waits for the server, or to give it up from another thread.
+            key: Makes what tells a balancer where they belong.
 
         Returns:
             The reply to each request, or why there is none.
@@ -104,7 +165,9 @@ class Exchange:
             NoBatchEndpointError: There were several, and the server takes them only one by one.
             ServerError: The attempt failed for all.
         """
-        session = self._sessions[address]
+        session = self.session(address)
+        header = self._connection.routing_header
+        headers = {header: key()} if header and key is not None else None
         first, *others = requests
         until = time.monotonic() + self._timeout
         model = self._model(session, first.model, attempt, until)
@@ -113,9 +176,9 @@ class Exchange:
         except StatusError as error:
             raise self._explained(session, first, error) from None
         if not others:
-            return [self._send_one(session, first, model, dialect, attempt, until)]
+            return [self._send_one(session, first, model, dialect, attempt, until, headers)]
         body = first.batch_body(others, model, dialect)
-        response = session.request("POST", BATCH_PATH, body, timeout=_left(until), attempt=attempt)
+        response = session.request("POST", BATCH_PATH, body, timeout=_left(until), attempt=attempt, headers=headers)
         if response.status == 200:
             replies = read_batch(response.body, address, requests)
             return [
@@ -129,12 +192,17 @@ class Exchange:
     def forget(self, address: str) -> None:
         """The server may have been restarted, as another one: what was found out about it is asked again."""
         self._served.forget(address)
+        self._capabilities.forget(address)
+        self._names_for_errors.pop(address, None)
         self._dialects.forget(address)
         self._draws_one.discard(address)
 
     def close(self) -> None:
         """Close all connections; requests under way end with an error."""
-        for session in self._sessions.values():
+        with self._lock:
+            self._closed = True
+            sessions = list(self._sessions.values())
+        for session in sessions:
             session.close()
 
     def _send_one(
@@ -145,13 +213,15 @@ class Exchange:
         dialect: str | None,
         attempt: Attempt,
         until: float,
+        headers: Mapping[str, str] | None,
     ) -> ChatReply:
         wanted = request
         if request.draws > 1 and session.server in self._draws_one:
             wanted = replace(request, draws=1)
 
         def post(asked: ChatRequest) -> Response:
-            return session.request("POST", CHAT_PATH, asked.body(model, dialect), timeout=_left(until), attempt=attempt)
+            body = asked.body(model, dialect)
+            return session.request("POST", CHAT_PATH, body, timeout=_left(until), attempt=attempt, headers=headers)
 
         response = post(wanted)
         if response.status in _REFUSED and not isinstance(self._error(session, response), PromptTooLongError):
@@ -184,7 +254,8 @@ class Exchange:
         """The model's name for a server: what it serves, when the name is `auto`."""
         if name != "auto":
             return name
-        return self._served.get((session.server,), lambda: self._first_served_name(session), attempt, until)
+        names = self._served.get((session.server,), lambda: self._served_models(session), attempt, until)
+        return names[0]
 
     def _dialect(
         self, session: Session, request: ChatRequest, model: str, attempt: Attempt, until: float
@@ -199,20 +270,12 @@ class Exchange:
             raise _incapable(session.server)
         return dialect
 
-    def _first_served_name(self, session: Session) -> str:
-        names = self._served_names(session)
+    def _served_models(self, session: Session) -> tuple[str, ...]:
+        names = served_models(session, self._timeout)
         if not names:
             msg = f"{session.server} lists no model at {MODELS_PATH}; set model_name"
             raise InvalidReplyError(msg, server=session.server)
-        return names[0]
-
-    def _served_names(self, session: Session) -> list[str]:
-        response = session.request("GET", MODELS_PATH, timeout=self._timeout)
-        if response.status != 200:
-            raise self._error(session, response)
-        entries = read_json(response.body, session.server).get("data")
-        entries = entries if isinstance(entries, list) else []
-        return [entry["id"] for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), str)]
+        return names
 
     @staticmethod
     def _error(session: Session, response: Response) -> StatusError:
@@ -240,7 +303,7 @@ class Exchange:
             return error
         names = self._names_for_errors.get(session.server)
         if names is None:  # asked once, not once per sample
-            names = self._names_for_errors[session.server] = ", ".join(self._served_names(session))
+            names = self._names_for_errors[session.server] = ", ".join(served_models(session, self._timeout))
         msg = f"{error}; model_name={request.model!r}, served: {names}"
         return UnknownModelError(msg, status=error.status, server=session.server)
 

@@ -54,6 +54,15 @@ class Question:
     settled: bool = False
 
     @property
+    def kind(self) -> Hashable:
+        """What `Refusals` goes by."""
+        return self.entries[0].task.kind
+
+    def key(self) -> str:
+        """What tells where its group belongs."""
+        return self.entries[0].key()
+
+    @property
     def is_wanted(self) -> bool:
         """Whether anybody still waits for the answer."""
         return any(not entry.submission.closed for entry in self.entries)
@@ -77,6 +86,7 @@ class Load:
         until: Monotonic time at which the first of those who wait gives up.
         is_chunk: Whether it was to carry several.
         is_trial: Whether it decides if its server answers again.
+        is_probe: Whether it asks the server only if it is well.
         is_hedge: Whether all of it is asked once more because it takes long elsewhere.
         was_hedged: Whether all of it was.
     """
@@ -94,5 +104,6 @@ class Load:
     until: float = math.inf
     is_chunk: bool = False
     is_trial: bool = False
+    is_probe: bool = False
     is_hedge: bool = False
     was_hedged: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Hashable
 
@@ -10,10 +11,13 @@ from llm_judge_remote.client.channel import Channel
 from llm_judge_remote.client.dialects import Dialects
 from llm_judge_remote.client.dispatcher import Dispatcher
 from llm_judge_remote.client.exchange import Connection, Exchange
+from llm_judge_remote.client.fleet import Fleet
 from llm_judge_remote.client.shared_limit import SharedLimit
 from llm_judge_remote.client.stats import DispatchStats
-from llm_judge_remote.servers.pool import ServerPool
+from llm_judge_remote.servers.pool import Patience, ServerPool
+from llm_judge_remote.servers.registry import Watch, open_registry
 from llm_judge_remote.servers.server import Server
+from llm_judge_remote.setting_types import is_registry
 from llm_judge_remote.settings import JudgeSettings
 
 __all__ = ["Runtime"]
@@ -31,12 +35,14 @@ class Runtime:
         self._shared_limits: dict[tuple[str, str], SharedLimit] = {}
         self._caches: dict[str, ReplyCache] = {}
         self._dialects = Dialects()
+        self._fleets: list[Fleet] = []
+        self._watches: dict[tuple[str, float], Watch] = {}
 
     def channel(self, settings: JudgeSettings) -> Channel:
         """The way to the servers that these settings name.
 
         Raises:
-            ConfigError: `shared_limit` cannot be used.
+            ConfigError: A registry or `shared_limit` cannot be used.
         """
         key = (
             settings.server_url,
@@ -48,6 +54,11 @@ class Runtime:
             settings.max_connections,
             settings.max_in_flight,
             settings.outage_grace,
+            settings.startup_timeout,
+            settings.registry_refresh,
+            settings.affinity,
+            settings.affinity_slack,
+            settings.routing_header,
             settings.batch_endpoint,
             settings.hedging,
             settings.shared_limit,
@@ -57,6 +68,21 @@ class Runtime:
             with self._lock:
                 channel = self._channels.get(key) or self._channels.setdefault(key, self._open(settings))
         return channel
+
+    def addresses(self, settings: JudgeSettings, timeout: float) -> list[str]:
+        """The servers that these settings lead to now; a registry is waited for so many seconds, the first time.
+
+        Raises:
+            ConfigError: A registry cannot be used.
+            ServerUnavailableError: There is no server.
+        """
+        channel = self.channel(settings)
+        fleet = next(fleet for fleet in self._fleets if fleet.channel is channel)
+        fleet.wait(timeout)
+        found = [server.address for server in channel.pool.servers]
+        if not found:
+            raise channel.pool.unavailable()
+        return found
 
     def cache(self, settings: JudgeSettings) -> ReplyCache | None:
         """The replies to keep, where `cache` asks for it.
@@ -81,6 +107,8 @@ class Runtime:
 
     def close(self) -> None:
         """End what is under way, and close all connections and files."""
+        for watch in self._watches.values():
+            watch.close()
         self.dispatcher.close()
         for channel in self._channels.values():
             channel.exchange.close()
@@ -96,27 +124,48 @@ class Runtime:
             connect_timeout=settings.connect_timeout,
             max_connections=settings.max_connections,
             trust_env=settings.trust_env,
+            routing_header=settings.routing_header,
         )
-        servers = [self._server(address, settings.max_in_flight) for address in settings.server_url]
         pool = ServerPool(
-            servers,
-            outage_grace=settings.outage_grace,
-            timeout=settings.timeout,
+            {},
+            patience=Patience(settings.outage_grace, settings.timeout, settings.startup_timeout),
             most=settings.max_in_flight,
             most_requests=settings.max_connections,
+            slack=settings.affinity_slack if settings.affinity == "on" else None,
         )
-        shared = {}
-        if settings.shared_limit:
-            path, most = settings.shared_limit, settings.max_in_flight
-            shared = {address: self._shared_limit(path, address, most) for address in settings.server_url}
-        return Channel(
-            Exchange(settings.server_url, connection, self._dialects),
+        channel = Channel(
+            Exchange(connection, self._dialects),
             pool,
             max_retries=settings.max_retries,
             use_chunks=settings.batch_endpoint == "auto",
             hedge=settings.hedging == "on",
-            shared_limits=shared,
         )
+        fleet = Fleet(
+            channel,
+            [address for address in settings.server_url if not is_registry(address)],
+            [self._watch(url, settings.registry_refresh) for url in settings.server_url if is_registry(url)],
+            functools.partial(self._server, most=settings.max_in_flight),
+            functools.partial(self._shared_limit, settings.shared_limit, most=settings.max_in_flight)
+            if settings.shared_limit
+            else None,
+        )
+        self._fleets.append(fleet)
+        fleet.update(self.dispatcher)
+        return channel
+
+    def _watch(self, url: str, refresh: float) -> Watch:
+        watch = self._watches.get((url, refresh))
+        if watch is None:
+            watch = self._watches[url, refresh] = Watch(open_registry(url), refresh, self._look)
+        return watch
+
+    def _look(self) -> None:
+        """A registry lists other servers than before."""
+        gone: list[str] = []
+        for fleet in list(self._fleets):
+            gone += fleet.update(self.dispatcher)
+        for address in set(gone) - {server.address for fleet in self._fleets for server in fleet.channel.pool.servers}:
+            self._servers.pop(address, None)
 
     def _server(self, address: str, most: int) -> Server:
         server = self._servers.get(address)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +54,9 @@ class Session:
         self.server = server
         self._connect_timeout = connect_timeout
         self._guard = AttemptGuard()
+        self._lock = threading.Lock()
+        self._under_way = 0
+        self._is_retired = False
         self._session = requests.Session()
         self._session.trust_env = trust_env
         self._session.headers.update({"Accept-Encoding": "identity", "User-Agent": "llm-judge-remote"})
@@ -65,7 +69,14 @@ class Session:
         self._prepared: dict[tuple[str, str], requests.PreparedRequest] = {}
 
     def request(
-        self, method: str, path: str, body: bytes | None = None, *, timeout: float, attempt: Attempt | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        timeout: float,
+        attempt: Attempt | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Response:
         """Send one request and read the whole answer within `timeout` seconds.
 
@@ -75,17 +86,46 @@ class Session:
             body: JSON, or None.
             timeout: Seconds for all of it.
             attempt: To be told when it waits for the server, or to give it up from another thread.
+            headers: Beside those of every request.
 
         Raises:
             ServerUnavailableError: No connection came about.
             ConnectionDroppedError: The connection ended before the answer did.
             AttemptTimeoutError: The time was up.
         """
-        failure: ServerError | None = None
         attempt = attempt or Attempt()
+        with self._lock:
+            self._under_way += 1
+        try:
+            return self._request(method, path, body, timeout, attempt, headers)
+        finally:
+            with self._lock:
+                self._under_way -= 1
+                is_last = self._is_retired and not self._under_way
+            if is_last:
+                self.close()
+
+    def retire(self) -> None:
+        """Close as soon as nothing is under way."""
+        with self._lock:
+            self._is_retired = True
+            is_last = not self._under_way
+        if is_last:
+            self.close()
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        timeout: float,
+        attempt: Attempt,
+        headers: Mapping[str, str] | None,
+    ) -> Response:
+        failure: ServerError | None = None
         with self._guard.watched(attempt, timeout):
             try:
-                response = self._send(self._prepare(method, path, body), timeout)
+                response = self._send(self._prepare(method, path, body, headers), timeout)
             except Exception as error:  # noqa: BLE001 (where the wire's errors become ours)
                 failure = self._translated(error, attempt, timeout)
         if attempt.expired and failure is None:  # the end of the connection may look like the end of the answer
@@ -99,7 +139,9 @@ class Session:
         self._guard.close()
         self._session.close()
 
-    def _prepare(self, method: str, path: str, body: bytes | None) -> requests.PreparedRequest:
+    def _prepare(
+        self, method: str, path: str, body: bytes | None, extra: Mapping[str, str] | None
+    ) -> requests.PreparedRequest:
         first = self._prepared.get((method, path))
         if first is None:
             headers = {} if body is None else {"Content-Type": "application/json"}
@@ -109,6 +151,8 @@ class Session:
         if body is not None:
             prepared.body = body
             prepared.headers["Content-Length"] = str(len(body))
+        if extra:
+            prepared.headers.update(extra)
         return prepared
 
     def _send(self, prepared: requests.PreparedRequest, timeout: float) -> Response:

@@ -9,6 +9,7 @@ from llm_judge_remote.client.board import Board
 from llm_judge_remote.client.chat import ChatReply, Passage
 from llm_judge_remote.client.exchange import NoBatchEndpointError
 from llm_judge_remote.client.question import Load, Question
+from llm_judge_remote.client.refusals import Refusals
 from llm_judge_remote.client.retry import Retries
 from llm_judge_remote.client.submission import Entry
 from llm_judge_remote.errors import (
@@ -16,6 +17,7 @@ from llm_judge_remote.errors import (
     JudgeError,
     OverloadedError,
     ServerError,
+    ServerUnavailableError,
     StatusError,
 )
 from llm_judge_remote.servers.server import Server
@@ -81,7 +83,11 @@ def _settle_answer(
 
 def _settle_failure(board: Board, load: Load, server: Server, error: ServerError, now: float) -> list[Delivery]:
     error = error.with_traceback(None)  # which would keep the request alive
+    is_absent = _is_absent(error, server)
     _blame(board, load, server, error, now)
+    if is_absent or _is_taken_elsewhere(load, server, error, now):
+        _send_elsewhere(board, load, server, error)
+        return []
     is_chunk = len(load.questions) > 1
     if is_chunk and _may_be_one_s_fault(error):
         board.counters.split += 1
@@ -102,6 +108,8 @@ def _settle_failure(board: Board, load: Load, server: Server, error: ServerError
         if question.loads or question.is_rushed:
             continue  # the other request for it may still be answered
         wait = _wait_before_retry(question, error, counts=not is_chunk, paid=paid)
+        if wait and _has_fresh_server(question):
+            wait = 0.0
         paid = True  # a chunk that fails is one request that failed
         if wait is None:
             told += _fail(board, question, error)
@@ -122,16 +130,53 @@ def _blame(board: Board, load: Load, server: Server, error: ServerError, now: fl
     if isinstance(error, OverloadedError):
         board.counters.rejected += count
         server.limit.rejected(count, load.beside)
-        if not server.in_flight:  # else it keeps others
-            server.failed(now, str(error), is_busy=True, is_trial=load.is_trial)
+        is_absent = _is_absent(error, server)
+        if is_absent or not server.in_flight:  # else it keeps others
+            server.failed(now, str(error), is_busy=True, is_trial=load.is_trial, is_absent=is_absent)
     elif error.answered:
         server.succeeded()
     else:
-        server.failed(now, str(error), is_trial=load.is_trial)
+        server.failed(now, str(error), is_trial=load.is_trial, is_absent=_is_absent(error, server))
         if isinstance(error, AttemptTimeoutError):
             server.limit.timed_out(count)
     if not server.has_batch_endpoint and not isinstance(error, (StatusError, AttemptTimeoutError)):
         server.has_batch_endpoint = None  # it may have been restarted, with another version
+
+
+def _send_elsewhere(board: Board, load: Load, server: Server, error: ServerError) -> None:
+    """It was not the requests' fault: they go to whoever takes them, and keep their attempts for that."""
+    questions = _unanswered(load)
+    for question in questions:
+        question.failed_at.append(server.address)
+        question.attempts -= isinstance(error, ServerUnavailableError)  # it was not sent
+        for entry in question.entries:
+            entry.submission.last_errors[entry.index] = error
+    if questions:
+        board.rush(load.channel, questions)
+
+
+def _is_taken_elsewhere(load: Load, server: Server, error: ServerError, now: float) -> bool:
+    """Whether a server refuses what another may take: it serves another model, say."""
+    if error.retryable or not Refusals.is_one(error) or len(load.channel.pool.servers) == 1:
+        return False
+    kind, channel = load.questions[0].kind, load.channel
+    channel.refusals.note(server.address, kind, error, now)
+    return not {each.address for each in channel.pool.servers}.issubset(channel.refusals.of(kind, now))
+
+
+def _has_fresh_server(question: Question) -> bool:
+    """Whether a request that failed for the first time can be asked elsewhere, without waiting."""
+    pool = question.channel.pool
+    return len(question.failed_at) == 1 and any(
+        server.down_since is None and server.address not in question.failed_at for server in pool.servers
+    )
+
+
+def _is_absent(error: ServerError, server: Server) -> bool:
+    """Whether the server has yet to start, or to load its model: it refuses, and has never answered."""
+    if server.has_answered:
+        return False
+    return isinstance(error, ServerUnavailableError) or (isinstance(error, StatusError) and error.status == 503)
 
 
 def _unanswered(load: Load) -> list[Question]:

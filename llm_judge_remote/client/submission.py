@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from llm_judge_remote.client.chat import ChatReply, ChatRequest
 from llm_judge_remote.client.wakeups import Wakeups
+from llm_judge_remote.servers.affinity import group_key
 
 __all__ = ["Entry", "Job", "Submission", "Task"]
 
@@ -31,6 +32,7 @@ class Task(Generic[Result]):
         channel: Which servers it asks, and how: a `Channel` of the dispatcher.
         kind: Equal for jobs whose first requests may travel in one chunk.
         group: Equal for jobs whose prompts begin alike; they travel together.
+        prefix: What their prompts begin with; groups whose prefix is the same go to the same server.
         alone: Whether its first request cannot travel in a chunk.
     """
 
@@ -38,6 +40,7 @@ class Task(Generic[Result]):
     channel: Any
     kind: Hashable
     group: Hashable
+    prefix: tuple[str, ...] = ()
     alone: bool = False
 
 
@@ -48,10 +51,18 @@ class Entry:
     submission: Submission[Any]
     index: int
     task: Task[Any]
+    has_siblings: bool = True
     job: Job[Any] | None = None
     is_in_line: bool = False
     is_paused: bool = False
     question: Any = None  # the `Question` that it waits for the answer to
+    routing_key: str = ""
+
+    def key(self) -> str:
+        """What tells where its group belongs; made when it is first asked for."""
+        if not self.routing_key:
+            self.routing_key = group_key(self.task.prefix)
+        return self.routing_key
 
 
 @dataclass(eq=False)
@@ -93,6 +104,8 @@ class Submission(Generic[Result]):
         for index, task in enumerate(self.tasks):
             groups.setdefault(task.group, []).append(index)
         self.outside = deque(index for group in groups.values() for index in group)
+        # Of a call with a single row nobody knows: its siblings may come in calls of their own.
+        self._loners = frozenset(group[0] for group in groups.values() if len(group) == 1 < len(self.tasks))
         self._left = len(self.tasks)
         self._done = threading.Event()
         self._waiter: Callable[[], None] | None = None
@@ -114,7 +127,7 @@ class Submission(Generic[Result]):
         if not self.outside or self.closed or not self.has_place:
             return None
         index = self.outside.popleft()
-        entry = Entry(self, index, self.tasks[index])
+        entry = Entry(self, index, self.tasks[index], has_siblings=index not in self._loners)
         self.active[entry] = None
         return entry
 

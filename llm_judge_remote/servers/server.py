@@ -24,10 +24,11 @@ _FAILED_CHUNKS = 3
 class Server:
     """One address, with a circuit breaker, shared by all that this process sends there.
 
-    After five failures in a row the server counts as down: no request goes to it but single trials, a quarter of a
-    second after the last failure and then at doubling intervals up to two seconds. The first success ends that. The
-    same goes for a server that is busy with the requests of others and turns all of ours away, but for the intervals:
-    a place there is free for moments only.
+    After five failures in a row the server counts as down; one that has not answered yet and refuses does so at once,
+    as it is still starting. No request goes to it then: a quarter of a second after the last failure, and then at
+    doubling intervals up to two seconds, it is asked whether it is well (`/health`), and if it is, gets a single
+    request as a trial. The first success ends that. The same goes for a server that is busy with the requests of others
+    and turns all of ours away, but for the question, and for the intervals: a place there is free for moments only.
     Not safe in threads by itself: the dispatcher holds the lock.
 
     Args:
@@ -38,6 +39,7 @@ class Server:
         address: See above.
         in_flight: Conversations under way from this process.
         requests: Requests that carry them.
+        has_answered: Whether it ever did.
         down_since: Clock time when it stopped answering, or None.
         failed_trial: When the last trial began that failed; minus infinity while it answers.
         last_error: What it failed with last.
@@ -52,6 +54,7 @@ class Server:
         "_failed_chunks",
         "_failures",
         "_is_trying_chunk",
+        "_is_well",
         "_pause",
         "_retry_at",
         "_trial_began",
@@ -60,6 +63,7 @@ class Server:
         "chunks",
         "down_since",
         "failed_trial",
+        "has_answered",
         "has_batch_endpoint",
         "in_flight",
         "is_busy",
@@ -78,10 +82,12 @@ class Server:
         self.latencies = Latencies()
         self.chunks = ChunkSize(self.latencies)
         self.has_batch_endpoint: bool | None = None
+        self.has_answered = False
         self.down_since: float | None = None
         self.last_error = ""
         self.failed_trial = float("-inf")
         self._trial_began: float | None = None
+        self._is_well = False
         self._failures = 0
         self._pause = _FIRST_PAUSE_S
         self._retry_at = 0.0
@@ -104,14 +110,30 @@ class Server:
         self._retry_at = now
         return now
 
+    def wants_probe(self, now: float) -> bool:
+        """Whether it is to be asked if it is well, before it gets a trial."""
+        return self._is_due(now) and not self._is_ready
+
+    def wants_trial(self, now: float) -> bool:
+        """Whether its next request is to be a trial."""
+        return self._is_due(now) and self._is_ready
+
     def begin_trial(self, now: float) -> None:
-        """The next request to this server decides whether it answers again."""
+        """The request that is sent now, or the question whether it is well, decides whether it answers again."""
         self._trial_began = now
+
+    def seems_well(self, now: float) -> None:
+        """It says that it is: the next request is a trial."""
+        self._is_well = True
+        self._trial_began = None
+        self._retry_at = now
 
     def succeeded(self) -> None:
         """It answered, if only to say no."""
         if self.down_since is not None:
-            log.warning("judge server %s answers again", self.address)
+            log.warning("judge server %s answers%s", self.address, " again" if self.has_answered else "")
+        self.has_answered = True
+        self._is_well = False
         self._failures = 0
         self._pause = _FIRST_PAUSE_S
         self._trial_began = None
@@ -119,7 +141,9 @@ class Server:
         self.is_busy = False
         self.failed_trial = float("-inf")
 
-    def failed(self, now: float, error: str, *, is_busy: bool = False, is_trial: bool = True) -> None:
+    def failed(
+        self, now: float, error: str, *, is_busy: bool = False, is_trial: bool = True, is_absent: bool = False
+    ) -> None:
         """It did not answer: refused, dropped, out of time, broken, or busy with others.
 
         Args:
@@ -127,25 +151,40 @@ class Server:
             error: What it said, or did.
             is_busy: Whether it turned the request away.
             is_trial: Whether the request was sent to see if it answers again, if it is down.
+            is_absent: Whether it is as if it were not there, or not ready.
         """
         self._failures += 1
         self.is_busy = is_busy
         self.last_error = error
-        if self.down_since is None and self._failures >= _FAILURES_TO_OPEN:
+        is_starting = is_absent and not self.has_answered
+        if self.down_since is None and (self._failures >= _FAILURES_TO_OPEN or is_starting):
             self.down_since = now
             self._retry_at = now + self._pause
             # What comes back may be another server.
             self.has_batch_endpoint = None
-            log.warning("judge server %s is down after %d failures in a row: %s", self.address, self._failures, error)
+            if is_starting:
+                log.warning("judge server %s does not answer yet: %s", self.address, error)
+            else:
+                what = "judge server %s is down after %d failures in a row: %s"
+                log.warning(what, self.address, self._failures, error)
         elif self._trial_began is not None and is_trial:
             self.failed_trial = self._trial_began
             self._pause = min(self._pause * 2, _LONGEST_PAUSE_S)
             self._retry_at = now + (random.uniform(0.5, 1.0) * _BUSY_PAUSE_S if is_busy else self._pause)  # noqa: S311
             self._trial_began = None
+            self._is_well = False
 
     def abandoned(self) -> None:
         """The request was given up before it showed anything."""
         self._trial_began = None
+
+    @property
+    def _is_ready(self) -> bool:
+        """Whether it may get a trial without being asked first: one that is only busy is well."""
+        return self._is_well or (self.is_busy and self.has_answered)
+
+    def _is_due(self, now: float) -> bool:
+        return self.down_since is not None and self.trial_due(now) <= 0
 
     def takes_chunks(self, now: float) -> bool:
         """Whether to use the batch endpoint.

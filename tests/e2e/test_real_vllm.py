@@ -108,7 +108,7 @@ def test_the_batch_endpoint_gives_each_conversation_the_reply_that_it_gets_alone
     examiner = Examiner(known, template)
     requests = [next(examiner.examine(Sample.from_row(*row), row[2])) for row in rows[:16]]
     url = known.server_url[0]
-    exchange = Exchange([url], Connection(api_key=settings["api_key"], timeout=600))
+    exchange = Exchange(Connection(api_key=settings["api_key"], timeout=600))
     chunk = exchange.send(url, requests, Attempt())
     alone = [exchange.send(url, [request], Attempt())[0] for request in requests]
     exchange.close()

@@ -4,9 +4,10 @@ from llm_judge_remote.testing import JudgeServer
 
 
 @pytest.fixture(autouse=True)
-def _no_probe(monkeypatch):
-    """Nothing is asked but what a test asks: a server is not made to show whether it holds replies to a grammar."""
+def _without_delay(monkeypatch):
+    """Nothing is asked but what a test asks, to see what a server can; nor is one that is not there waited for."""
     monkeypatch.setenv("LLM_JUDGE_STRUCTURED_OUTPUT", "off")
+    monkeypatch.setenv("LLM_JUDGE_STARTUP_TIMEOUT", "0")
 
 
 @pytest.fixture

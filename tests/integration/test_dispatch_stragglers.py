@@ -56,7 +56,7 @@ def test_without_hedging_a_request_that_hangs_is_waited_for():
 
 def test_a_straggler_is_asked_once_more_at_another_server():
     with JudgeServer(judge="REWARD: 0.5") as slow, JudgeServer(judge="REWARD: 0.5") as quick:
-        settings = JudgeSettings(server_url=(slow.url, quick.url), batch_endpoint="off", linger=0)
+        settings = JudgeSettings(server_url=(slow.url, quick.url), batch_endpoint="off", linger=0, affinity="off")
         with Judge(settings) as judge:
             judge.score(samples(100))
             slow.inject(Fault("hang"))

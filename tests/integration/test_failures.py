@@ -245,7 +245,7 @@ def test_an_outage_is_logged_once_and_not_once_for_each_row_or_call(nobody, capl
             ["d"] * 10, list("abcdefghij"), ["r"] * 10, server_url=nobody, outage_grace=0.1, max_retries=0
         )
     assert len([record for record in caplog.records if "not judged" in record.message]) == 1
-    assert len([record for record in caplog.records if "is down" in record.message]) == 1
+    assert len([record for record in caplog.records if "does not answer yet" in record.message]) == 1
 
 
 def test_a_key_shows_in_no_log_and_no_reason(caplog):

@@ -1,10 +1,12 @@
 """A schedule played like a board game: no threads, no sockets, and the time is whatever the test says."""
 
+import functools
+
 from llm_judge_remote.client.channel import Channel
 from llm_judge_remote.client.chat import ChatReply, ChatRequest
 from llm_judge_remote.client.schedule import Schedule
 from llm_judge_remote.client.submission import Submission, Task
-from llm_judge_remote.servers.pool import ServerPool
+from llm_judge_remote.servers.pool import Patience, ServerPool
 from llm_judge_remote.servers.server import Server
 
 
@@ -16,19 +18,21 @@ def request(text, max_tokens=16):
 class Game:
     """One channel, and what is sent through it."""
 
-    def __init__(self, *addresses, most=256, outage_grace=5.0, **options):
+    def __init__(self, *addresses, most=256, outage_grace=5.0, startup=0.0, slack=0.25, **options):
         self.servers = [Server(address, most) for address in addresses or ["a"]]
-        pool = ServerPool(self.servers, outage_grace=outage_grace, timeout=60.0, most=most)
+        pool = ServerPool(self.servers, patience=Patience(outage_grace, startup=startup), most=most, slack=slack)
         self.channel = Channel(None, pool, **options)
         self.schedule = Schedule()
         self.now = 100.0
+        self.health = {}  # what servers answer to the question whether they are well: an error, or nothing for yes
 
     def submit(self, *rows, width=128, deadline=float("inf")):
         """Rows are texts, or (text, group) or (text, group, kind)."""
         tasks = []
         for row in rows:
             text, group, kind = (*row, *("g", "k")[len(row) - 1 :]) if isinstance(row, tuple) else (row, "g", "k")
-            tasks.append(Task(lambda text=text, kind=kind: self._job(text, kind), self.channel, kind, group))
+            start = functools.partial(self._job, text, kind)
+            tasks.append(Task(start, self.channel, kind, group, prefix=(str(group),)))
         submission = Submission(tasks, width, self.now, until=self.now + deadline)
         self.schedule.submit(submission)
         return submission
@@ -48,6 +52,9 @@ class Game:
         load, self.wake = self.schedule.next(self.now)
         if load is None:
             return None
+        if load.is_probe:
+            self.schedule.probed(load, self.health.get(load.server.address), self.now)
+            return self.take()
         asked = []
         for entry in load.entries:
             entry.job = entry.task.start()

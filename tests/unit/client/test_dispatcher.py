@@ -27,7 +27,7 @@ class Exchange:
     def __init__(self, ask):
         self._ask = ask
 
-    def send(self, address, requests, attempt):
+    def send(self, address, requests, attempt, key):
         attempt.waiting()
         return [reply(self._ask(request.messages[0]["content"]), address) for request in requests]
 
@@ -49,7 +49,7 @@ def conversation(*texts):
 
 
 def channel(ask=str.upper, *, most=256, **options):
-    pool = ServerPool([Server("a", most)], outage_grace=5.0, timeout=60.0, most=most)
+    pool = ServerPool([Server("a", most)], most=most)
     return Channel(Exchange(ask), pool, use_chunks=False, hedge=False, **options)
 
 

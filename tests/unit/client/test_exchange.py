@@ -28,7 +28,7 @@ def connect():
     exchanges = []
 
     def make(*addresses, **given):
-        exchanges.append(Exchange(addresses or (URL,), Connection(**given)))
+        exchanges.append(Exchange(Connection(**given)))
         return exchanges[-1]
 
     yield make

@@ -22,7 +22,7 @@ def connect():
     exchanges = []
 
     def make(*addresses, **given):
-        exchanges.append(Exchange(addresses, Connection(**given)))
+        exchanges.append(Exchange(Connection(**given)))
         return exchanges[-1]
 
     yield make

@@ -1,16 +1,20 @@
 import pytest
 
 from llm_judge_remote.errors import ServerUnavailableError
-from llm_judge_remote.servers.pool import ServerPool
+from llm_judge_remote.servers.pool import Patience, ServerPool
 from llm_judge_remote.servers.server import Server
 
 
 def pool_of(*addresses, grace=5.0, **options):
-    return ServerPool([Server(address) for address in addresses], outage_grace=grace, **{"timeout": 60.0, **options})
+    patience = Patience(grace, options.pop("timeout", 60.0), options.pop("startup", 0.0))
+    return ServerPool([Server(address) for address in addresses], patience=patience, **options)
 
 
 def send(pool, now=100.0, avoid=()):
-    """What the dispatcher does with a request: the address of the server that it goes to."""
+    """What the dispatcher does with a request: the address of the server that it goes to; all say they are well."""
+    while (sick := pool.due_for_probe(now)) is not None:
+        sick.begin_trial(now)
+        sick.seems_well(now)
     server = pool.choose(now, avoid)
     if server is None:
         return None

@@ -111,6 +111,7 @@ def test_failures_of_what_was_under_way_when_it_went_down_do_not_put_its_trials_
 
 
 def test_the_first_success_ends_the_outage_and_the_next_one_begins_with_short_pauses(server, caplog):
+    server.succeeded()
     take_down(server)
     for now in (101.0, 102.0, 104.0):
         server.begin_trial(now)
