@@ -9,12 +9,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 TEST := .venvs/test
 VLLM := .venvs/vllm
+FLEET := .venvs/fleet
 BENCH := .venvs/bench
 # Not `dist/*.whl` alone: what was built for another version must not be taken.
 WHEEL = $(firstword $(wildcard dist/llm_judge_remote-*.whl))
 SOURCES := $(shell find llm_judge_remote -type f -not -name '*.pyc' 2>/dev/null) pyproject.toml README.md LICENSE
 
-.PHONY: help test demo test-all test-real bench check clean
+.PHONY: help test demo test-all test-real test-fleet bench check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## ?/\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -32,11 +33,17 @@ demo: $(TEST)/.wheel
 	@cd $(TEST) && bin/python -m llm_judge_remote.cli.demo --output ../../demo-output
 endif
 
-test-all: test test-real ## test, and the end-to-end tests with a real vLLM server on this machine
+test-all: test test-fleet test-real ## test, and those with real registries and with a real vLLM server on this machine
 
 test-real: $(VLLM)/.tests ## only the end-to-end tests with a real vLLM server
 	@$(call show_package,$(VLLM))
 	@$(VLLM)/bin/pytest -q -m real_vllm --durations=8 tests/e2e
+
+test-fleet: $(FLEET)/.wheel ## only the tests with real registries (etcd, Ray, DNS, AReaL) and the short chaos run
+	@for program in etcd dnsmasq openssl; do command -v $$program > /dev/null || { echo "make test-fleet needs $$program: \
+	apt-get install etcd-server dnsmasq-base openssl" >&2; exit 1; }; done
+	@$(call show_package,$(FLEET))
+	@$(FLEET)/bin/pytest -q -m fleet --durations=8 tests/fleet tests/chaos
 
 bench: $(BENCH)/.wheel ## measure this client against others; REGIMES="tail memory" for some (all: a quarter of an hour)
 	@$(BENCH)/bin/python tests/benchmarks/run.py $(REGIMES)
@@ -86,6 +93,17 @@ $(BENCH)/.deps: pyproject.toml | dist/.built
 
 $(BENCH)/.wheel: dist/.built $(BENCH)/.deps
 	@$(BENCH)/bin/python -m pip install -qq --force-reinstall --no-deps $(WHEEL)
+	@touch $@
+
+$(FLEET)/.deps: pyproject.toml | dist/.built
+	@echo "Making the virtual environment $(FLEET), with clients of the registries, and AReaL"
+	@$(PYTHON) -m venv $(FLEET)
+	@$(FLEET)/bin/python -m pip install -qq "$(WHEEL)[dev,fleet]"
+	@$(FLEET)/bin/python -m pip install -qq --no-deps "areal==1.0.4"
+	@touch $@
+
+$(FLEET)/.wheel: dist/.built $(FLEET)/.deps
+	@$(FLEET)/bin/python -m pip install -qq --force-reinstall --no-deps $(WHEEL)
 	@touch $@
 
 $(VLLM)/.vllm: deploy/install_vllm.sh

@@ -111,7 +111,7 @@ class Call:
         """What became of the rows."""
         now = time.monotonic()
         is_late = self.until is not None and now >= self.until
-        rulings = (self._ruling(index, now) for index in range(len(self.submission.results)))
+        indices = iter(range(len(self.submission.results)))
         found: list[Judgement | None] = []
         open_rows: list[tuple[int, list[Ruling]]] = []
         for index, (sample, row) in enumerate(zip(self.samples, self.rows, strict=True)):
@@ -121,7 +121,7 @@ class Call:
             if row.error is not None:
                 own = [Ruling(error=row.error, finished_at=self.began)]
             else:
-                own = [next(rulings) for _ in sample.references]
+                own = [self._ruling(next(indices), row, now) for _ in sample.references]
                 self.met_unavailable_server |= any(ruling.is_unavailable for ruling in own)
                 if is_late and time.monotonic() < now + _RULE_S:
                     own = self._by_rule(sample, row, own)
@@ -158,12 +158,14 @@ class Call:
             if row.plan is not None
         ]
 
-    def _ruling(self, index: int, now: float) -> Ruling:
+    def _ruling(self, index: int, row: Row, now: float) -> Ruling:
         result = self.submission.results[index]
         if isinstance(result, Ruling):
             return result
         if isinstance(result, Exception):
             return Ruling(error=result, finished_at=now)
-        last = self.submission.last_errors.get(index)
+        last: Exception | None = self.submission.last_errors.get(index)
+        if last is None and row.plan is not None and row.plan.channel.pool.is_down:
+            last = row.plan.channel.pool.unavailable()
         before = f"; before that: {last}" if last is not None else ""
         return Ruling(error=DeadlineExceededError(f"the call's deadline passed{before}"), finished_at=now)

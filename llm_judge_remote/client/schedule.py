@@ -121,7 +121,7 @@ class Schedule:
         server = load.server
         if server is None or load.attempt.aborted:
             return
-        if error is None or error.answered:
+        if error is None:
             server.seems_well(now)
         else:
             server.failed(now, str(error), is_busy=isinstance(error, OverloadedError))
