@@ -15,6 +15,8 @@ from llm_judge_remote import Judgement, JudgeSettings, Outcome
 from llm_judge_remote.cli.main import app
 from llm_judge_remote.prompts.library import TemplateLibrary
 from llm_judge_remote.scoring.lexical import PLACEHOLDERS
+from llm_judge_remote.servers.registry import lookup
+from llm_judge_remote.setting_types import REGISTRIES
 from llm_judge_remote.settings import ALIASES, ENVIRONMENT_ALIASES, ROW_FIELDS
 from llm_judge_remote.testing import JudgeServer, SimulatedJudge
 
@@ -31,12 +33,24 @@ def settings_table():
 
 
 def code_blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    return [text for tag, text in blocks if tag == language]
 
 
 def test_the_settings_table_is_that_of_the_code():
     table = README.partition("test_readme.py -->\n")[2].partition("\n<!-- end of settings")[0]
     assert table == settings_table()
+
+
+def test_every_registry_is_told_and_every_address_of_the_readme_is_one():
+    addresses = [
+        address
+        for line in re.findall(r"^\| (`\w+://.*?`) \|", README, re.MULTILINE)
+        for address in re.findall("`(.*?)`", line)
+    ]
+    told = JudgeSettings(server_url=",".join(addresses)).server_url
+    assert {url.partition("://")[0] for url in told} == {"http", *REGISTRIES}
+    assert JudgeSettings(server_url={"http://a:8000": 2}).server_url == ("http://a:8000#weight=2",)
 
 
 def test_every_second_name_is_told():
@@ -95,7 +109,14 @@ def test_the_make_targets_and_files_that_it_names_exist():
             assert (ROOT / "llm_judge_remote" / name).exists(), name
 
 
-@pytest.mark.parametrize("block", code_blocks("python"))
+def test_servers_are_registered_and_found_as_the_readme_says(tmp_path, capsys):
+    (block,) = (block for block in code_blocks("python") if "register" in block)
+    exec(compile(block.replace("file:///shared", f"file://{tmp_path}"), "README.md", "exec"), {})
+    assert capsys.readouterr().out == "['http://10.0.0.5:8000']\n"
+    assert lookup(f"file://{tmp_path}/experiment/trial/judge") == []
+
+
+@pytest.mark.parametrize("block", [block for block in code_blocks("python") if "register" not in block])
 def test_the_python_of_the_readme_runs(block, monkeypatch):
     with JudgeServer() as server:
         monkeypatch.setenv("LLM_JUDGE_SERVER_URL", server.url)
