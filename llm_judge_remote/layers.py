@@ -14,16 +14,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from llm_judge_remote.errors import ConfigError
+from llm_judge_remote.setting_sources import ALIASES, CONFIG_VARIABLE, ENV_PREFIX, ENVIRONMENT_ALIASES, nearest
 from llm_judge_remote.setting_types import is_registry
-from llm_judge_remote.settings import (
-    ALIASES,
-    CONFIG_VARIABLE,
-    ENV_PREFIX,
-    ENVIRONMENT_ALIASES,
-    ROW_FIELDS,
-    JudgeSettings,
-    nearest,
-)
+from llm_judge_remote.settings import ROW_FIELDS, JudgeSettings
 
 __all__ = ["CallSettings", "is_missing", "plain", "row_overrides", "settings_for_row"]
 
@@ -63,7 +56,7 @@ class CallSettings:
                     known[name] = plain(value)
             elif name not in self._said:
                 self._said.add(name)
-                log.warning("ignored: %r is no setting of the judge%s", name, nearest(name))
+                log.warning("ignored: %r is no setting of the judge%s", name, nearest(name, JudgeSettings.model_fields))
         key = (repr(sorted(known.items())), _environment())
         settings = self._made.get(key)
         if settings is None:

@@ -6,13 +6,9 @@ the first four layers; `llm_judge_remote.layers` puts the call's and the row's v
 
 from __future__ import annotations
 
-import difflib
-import os
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BeforeValidator,
     Field,
@@ -25,6 +21,14 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from llm_judge_remote.errors import ConfigError
+from llm_judge_remote.setting_sources import (
+    ENV_PREFIX,
+    EnvironmentAliases,
+    YamlFile,
+    canonical,
+    explain,
+    origin_of,
+)
 from llm_judge_remote.setting_types import (
     Addresses,
     AutoOrOff,
@@ -38,21 +42,7 @@ from llm_judge_remote.setting_types import (
     without_secrets,
 )
 
-__all__ = ["ALIASES", "CONFIG_VARIABLE", "ENVIRONMENT_ALIASES", "ENV_PREFIX", "ROW_FIELDS", "JudgeSettings", "nearest"]
-
-ENV_PREFIX = "LLM_JUDGE_"
-CONFIG_VARIABLE = "LLM_JUDGE_CONFIG"
-
-ALIASES: Mapping[str, str] = {"model": "model_name", "max_tokens": "max_new_tokens"}
-"""Second names of fields, in calls, rows and the YAML file."""
-
-ENVIRONMENT_ALIASES: Mapping[str, str] = {
-    "LLM_JUDGE_SERVER_API_KEY": "api_key",
-    "LLM_JUDGE_SERVER_TIMEOUT": "timeout",
-    "LLM_JUDGE_MODEL": "model_name",
-    "LLM_JUDGE_MAX_TOKENS": "max_new_tokens",
-}
-"""Environment variables beside `LLM_JUDGE_<FIELD>`."""
+__all__ = ["ROW_FIELDS", "JudgeSettings"]
 
 _SWITCHES = (
     "trust_env",
@@ -69,8 +59,6 @@ _SWITCHES = (
     "shared_limit",
     "cache",
 )
-
-_SECRETS = ("api_key", "fence_key")
 
 
 def _field(default: Any, description: str, *, row: bool = False, **limits: Any) -> Any:
@@ -228,9 +216,10 @@ class JudgeSettings(BaseSettings):
 
     def __init__(self, **values: Any) -> None:
         try:
-            super().__init__(**_canonical(values))
+            super().__init__(**canonical(values))
         except ValidationError as error:
-            raise ConfigError(_explain(error, lambda field: _origin(field, values))) from None
+            fields = type(self).model_fields
+            raise ConfigError(explain(error, fields, lambda field: origin_of(field, values, fields))) from None
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         shown = tuple(map(without_secrets, self.server_url))
@@ -251,7 +240,7 @@ class JudgeSettings(BaseSettings):
         try:
             cls.__pydantic_validator__.validate_python(dict(values), self_instance=made)
         except ValidationError as error:
-            raise ConfigError(_explain(error, lambda _: origin)) from None
+            raise ConfigError(explain(error, cls.model_fields, lambda _: origin)) from None
         return made
 
     @field_validator("*", mode="before")
@@ -287,89 +276,7 @@ class JudgeSettings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """What is named first wins."""
-        return init_settings, _YamlFile(settings_cls), env_settings, _EnvironmentAliases(settings_cls)
-
-
-class _EnvironmentAliases(PydanticBaseSettingsSource):
-    """The variables of `ENVIRONMENT_ALIASES`."""
-
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 (as the base)
-        return None, field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        return {field: value for name, field in ENVIRONMENT_ALIASES.items() if (value := os.environ.get(name))}
-
-
-class _YamlFile(_EnvironmentAliases):
-    """The file that `LLM_JUDGE_CONFIG` names; unlike in a call, an unknown name is an error."""
-
-    def __call__(self) -> dict[str, Any]:
-        name = os.environ.get(CONFIG_VARIABLE)
-        return read_config(Path(name)) if name else {}
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """The settings of a YAML file, by field name.
-
-    Raises:
-        ConfigError: The file cannot be read, is not a mapping, or holds a name that is no setting.
-    """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        msg = f"{CONFIG_VARIABLE}={str(path)!r} cannot be read: {error}"
-        raise ConfigError(msg) from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        msg = f"{CONFIG_VARIABLE}={str(path)!r} holds a {type(values).__name__}; write `setting: value` lines"
-        raise ConfigError(msg)
-    for name in values:
-        if name not in JudgeSettings.model_fields and name not in ALIASES:
-            msg = f"{path}: unknown setting {name!r}{nearest(str(name))}"
-            raise ConfigError(msg)
-    return {name: value for name, value in _canonical(values).items() if value is not None}
-
-
-def nearest(name: str) -> str:
-    """The hint to add to an unknown setting's name; "" when nothing is near."""
-    close = difflib.get_close_matches(name, [*JudgeSettings.model_fields, *ALIASES], n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def _canonical(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Field names for second names; where both are given, the field's own counts."""
-    named = {ALIASES[name]: value for name, value in values.items() if name in ALIASES}
-    named.update((name, value) for name, value in values.items() if name not in ALIASES)
-    return named
-
-
-def _explain(error: ValidationError, origin: Callable[[str], str]) -> str:
-    """Which setting, its value, where it came from, and what is wrong with it."""
-    problems: dict[str, list[str]] = {}
-    for problem in error.errors(include_url=False):
-        field = str(problem["loc"][0]) if problem["loc"] else "settings"
-        if problem["type"] == "extra_forbidden":
-            problems[f"unknown setting {field!r}{nearest(field)}"] = []
-            continue
-        if not problem["loc"]:
-            problems[problem["msg"].removeprefix("Value error, ")] = []
-            continue
-        value = "(not shown)" if field in ("api_key", "fence_key") else without_secrets(repr(problem["input"]))
-        # A union reports each of its members: one line per setting, holding them all.
-        found = problems.setdefault(f"{field}={value} ({origin(field)}): ", [])
-        found.append(problem["msg"].removeprefix("Value error, ").replace("Input should be", "should be"))
-    return "; ".join(head + ", or ".join(found) for head, found in problems.items())
-
-
-def _origin(field: str, call: Mapping[str, Any]) -> str:
-    if field in _canonical(call):
-        return "given in the call"
-    path = os.environ.get(CONFIG_VARIABLE)
-    if path and field in read_config(Path(path)):
-        return f"from the file {path}"
-    variables = [f"{ENV_PREFIX}{field.upper()}", *(n for n, f in ENVIRONMENT_ALIASES.items() if f == field)]
-    return f"from the environment's {next((name for name in variables if os.environ.get(name)), field)}"
+        return init_settings, YamlFile(settings_cls), env_settings, EnvironmentAliases(settings_cls)
 
 
 ROW_FIELDS: frozenset[str] = frozenset(

@@ -16,8 +16,9 @@ from llm_judge_remote.cli.main import app
 from llm_judge_remote.prompts.library import TemplateLibrary
 from llm_judge_remote.scoring.lexical import PLACEHOLDERS
 from llm_judge_remote.servers.registry import lookup
+from llm_judge_remote.setting_sources import ALIASES, ENVIRONMENT_ALIASES
 from llm_judge_remote.setting_types import REGISTRIES
-from llm_judge_remote.settings import ALIASES, ENVIRONMENT_ALIASES, ROW_FIELDS
+from llm_judge_remote.settings import ROW_FIELDS
 from llm_judge_remote.testing import JudgeServer, SimulatedJudge
 
 ROOT = Path(__file__).parents[2]

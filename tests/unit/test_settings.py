@@ -8,7 +8,8 @@ import yaml
 
 from llm_judge_remote import ConfigError, JudgeSettings
 from llm_judge_remote.layers import CallSettings, row_overrides, settings_for_row
-from llm_judge_remote.settings import ALIASES, ENVIRONMENT_ALIASES, ROW_FIELDS
+from llm_judge_remote.setting_sources import ALIASES, ENVIRONMENT_ALIASES
+from llm_judge_remote.settings import ROW_FIELDS
 
 # For each field: (as text in the environment, as a value, what both become)
 VALUES = {
