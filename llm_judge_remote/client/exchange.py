@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
-import orjson
-
-from llm_judge_remote.client.capabilities import Capabilities, find_capabilities, served_models
+from llm_judge_remote.client.capabilities import Capabilities, find_capabilities
 from llm_judge_remote.client.chat import (
     BATCH_PATH,
     CHAT_PATH,
     HEALTH_PATH,
-    MODELS_PATH,
-    TOKENIZE_PATH,
     ChatReply,
     ChatRequest,
 )
@@ -25,18 +19,18 @@ from llm_judge_remote.client.dialects import Dialects
 from llm_judge_remote.client.guard import Attempt
 from llm_judge_remote.client.lookup import Lookup
 from llm_judge_remote.client.refusal import status_error
-from llm_judge_remote.client.replies import read_batch, read_json, read_reply
+from llm_judge_remote.client.replies import read_batch, read_reply
+from llm_judge_remote.client.served import Served
 from llm_judge_remote.client.session import Response, Session
+from llm_judge_remote.client.sessions import Connection, Sessions
 from llm_judge_remote.errors import (
     IncapableError,
-    InvalidReplyError,
     PromptTooLongError,
     ServerError,
     StatusError,
-    UnknownModelError,
 )
 
-__all__ = ["Connection", "Exchange", "NoBatchEndpointError"]
+__all__ = ["Exchange", "NoBatchEndpointError"]
 
 
 _REFUSED = (400, 413, 422)
@@ -44,26 +38,6 @@ _REFUSED = (400, 413, 422)
 
 class NoBatchEndpointError(Exception):
     """The server has no batch endpoint; nothing was asked."""
-
-
-class Connection(NamedTuple):
-    """How to talk to servers.
-
-    Attributes:
-        api_key: Sent as a bearer token, or None.
-        timeout: Seconds for a whole attempt.
-        connect_timeout: Seconds to open a connection.
-        max_connections: Kept and open at once, to each server.
-        trust_env: Whether the environment's proxies and certificates count.
-        routing_header: The header that tells a balancer what belongs together, or None.
-    """
-
-    api_key: str | None = None
-    timeout: float = 60.0
-    connect_timeout: float = 5.0
-    max_connections: int = 1028
-    trust_env: bool = False
-    routing_header: str | None = None
 
 
 class Exchange:
@@ -77,36 +51,25 @@ class Exchange:
     def __init__(self, connection: Connection, dialects: Dialects | None = None) -> None:
         self._timeout = connection.timeout
         self._connection = connection
-        self._sessions: dict[str, Session] = {}
-        self._lock = threading.Lock()
-        self._closed = False
-        self._served: Lookup[tuple[str, ...]] = Lookup()
+        self._sessions = Sessions(connection)
+        self._served = Served(connection.timeout)
         self._capabilities: Lookup[Capabilities] = Lookup()
         self._dialects = Dialects() if dialects is None else dialects
         self._draws_one: set[str] = set()
-        self._names_for_errors: dict[str, str] = {}
-
-    def session(self, address: str) -> Session:
-        """The session of a server; opened when it is first asked for."""
-        session = self._sessions.get(address)
-        if session is None:
-            with self._lock:
-                session = self._sessions.get(address)
-                if session is None:
-                    session = self._sessions[address] = self.open(address)
-                    if self._closed:
-                        session.close()
-        return session
 
     def open(self, address: str) -> Session:
         """A session of its own, for the caller to close."""
-        return Session(
-            address,
-            api_key=self._connection.api_key,
-            connect_timeout=self._connection.connect_timeout,
-            max_connections=self._connection.max_connections,
-            trust_env=self._connection.trust_env,
-        )
+        return self._sessions.open(address)
+
+    def retire(self, addresses: Iterable[str]) -> None:
+        """These servers are used no more; what is under way there goes on."""
+        for address in addresses:
+            self._sessions.retire(address)
+            self.forget(address)
+
+    def close(self) -> None:
+        """Close all connections; requests under way end with an error."""
+        self._sessions.close()
 
     def capabilities(self, address: str, timeout: float) -> Capabilities:
         """What a server is, serves and can do; asked once, and again after it was restarted.
@@ -114,7 +77,7 @@ class Exchange:
         Raises:
             ServerError: It could not be found out within `timeout` seconds.
         """
-        session, until = self.session(address), time.monotonic() + timeout
+        session, until = self._sessions.get(address), time.monotonic() + timeout
 
         def ask() -> Capabilities:
             found = find_capabilities(session, timeout)
@@ -123,15 +86,6 @@ class Exchange:
 
         return self._capabilities.get((address,), ask, Attempt(), until)
 
-    def retire(self, addresses: Iterable[str]) -> None:
-        """These servers are used no more; what is under way there goes on."""
-        for address in addresses:
-            with self._lock:
-                session = self._sessions.pop(address, None)
-            if session is not None:
-                session.retire()
-            self.forget(address)
-
     def probe(self, address: str, attempt: Attempt) -> None:
         """Ask a server whether it is well; one that has no way to say so, and answers, counts as well.
 
@@ -139,7 +93,7 @@ class Exchange:
             ServerError: It is not, or not there.
         """
         timeout = min(self._timeout, self._connection.connect_timeout)
-        response = self.session(address).request("GET", HEALTH_PATH, timeout=timeout, attempt=attempt)
+        response = self._sessions.get(address).request("GET", HEALTH_PATH, timeout=timeout, attempt=attempt)
         if response.status >= 500:
             raise status_error(response.status, response.headers, response.body, address)
 
@@ -165,16 +119,16 @@ class Exchange:
             NoBatchEndpointError: There were several, and the server takes them only one by one.
             ServerError: The attempt failed for all.
         """
-        session = self.session(address)
+        session = self._sessions.get(address)
         header = self._connection.routing_header
         headers = {header: key()} if header and key is not None else None
         first, *others = requests
         until = time.monotonic() + self._timeout
-        model = self._model(session, first.model, attempt, until)
+        model = self._served.model(session, first.model, attempt, until)
         try:
             dialect = self._dialect(session, first, model, attempt, until)
         except StatusError as error:
-            raise self._explained(session, first, error) from None
+            raise self._served.explained(session, first, error) from None
         if not others:
             return [self._send_one(session, first, model, dialect, attempt, until, headers)]
         body = first.batch_body(others, model, dialect)
@@ -193,17 +147,8 @@ class Exchange:
         """The server may have been restarted, as another one: what was found out about it is asked again."""
         self._served.forget(address)
         self._capabilities.forget(address)
-        self._names_for_errors.pop(address, None)
         self._dialects.forget(address)
         self._draws_one.discard(address)
-
-    def close(self) -> None:
-        """Close all connections; requests under way end with an error."""
-        with self._lock:
-            self._closed = True
-            sessions = list(self._sessions.values())
-        for session in sessions:
-            session.close()
 
     def _send_one(
         self,
@@ -250,13 +195,6 @@ class Exchange:
             return _incapable(reply.server)
         return replace(reply, is_held=True) if dialect is not None and all(held) else reply
 
-    def _model(self, session: Session, name: str, attempt: Attempt, until: float) -> str:
-        """The model's name for a server: what it serves, when the name is `auto`."""
-        if name != "auto":
-            return name
-        names = self._served.get((session.server,), lambda: self._served_models(session), attempt, until)
-        return names[0]
-
     def _dialect(
         self, session: Session, request: ChatRequest, model: str, attempt: Attempt, until: float
     ) -> str | None:
@@ -270,13 +208,6 @@ class Exchange:
             raise _incapable(session.server)
         return dialect
 
-    def _served_models(self, session: Session) -> tuple[str, ...]:
-        names = served_models(session, self._timeout)
-        if not names:
-            msg = f"{session.server} lists no model at {MODELS_PATH}; set model_name"
-            raise InvalidReplyError(msg, server=session.server)
-        return names
-
     @staticmethod
     def _error(session: Session, response: Response) -> StatusError:
         return status_error(response.status, response.headers, response.body, session.server)
@@ -284,40 +215,7 @@ class Exchange:
     def _refusal(self, session: Session, request: ChatRequest | None, response: Response) -> StatusError:
         """The error for a status other than 200, with what the server can add to it about one request."""
         error = self._error(session, response)
-        return error if request is None else self._explained(session, request, error)
-
-    def _explained(self, session: Session, request: ChatRequest, error: StatusError) -> StatusError:
-        try:
-            if isinstance(error, UnknownModelError):
-                return self._unknown_model(session, request, error)
-            if isinstance(error, PromptTooLongError):
-                error.prompt_tokens, error.token_limit = self._count_tokens(session, request)
-        except ServerError:
-            pass  # the first error says enough
-        return error
-
-    def _unknown_model(self, session: Session, request: ChatRequest, error: UnknownModelError) -> UnknownModelError:
-        if request.model == "auto":  # the server came back with another model: ask it again
-            self.forget(session.server)
-            error.retryable = True
-            return error
-        names = self._names_for_errors.get(session.server)
-        if names is None:  # asked once, not once per sample
-            names = self._names_for_errors[session.server] = ", ".join(served_models(session, self._timeout))
-        msg = f"{error}; model_name={request.model!r}, served: {names}"
-        return UnknownModelError(msg, status=error.status, server=session.server)
-
-    def _count_tokens(self, session: Session, request: ChatRequest) -> tuple[int | None, int | None]:
-        """The prompt's tokens and the most that the model takes, where the server tells (vLLM does)."""
-        fields = {
-            "model": self._model(session, request.model, Attempt(), time.monotonic() + self._timeout),
-            "messages": request.messages,
-            "chat_template_kwargs": {"enable_thinking": request.enable_thinking},
-        }
-        response = session.request("POST", TOKENIZE_PATH, orjson.dumps(fields), timeout=self._timeout)
-        payload = read_json(response.body, session.server) if response.status == 200 else {}
-        count, limit = payload.get("count"), payload.get("max_model_len")
-        return (count, limit) if isinstance(count, int) and isinstance(limit, int) else (None, None)
+        return error if request is None else self._served.explained(session, request, error)
 
 
 def _is_about_the_model(response: Response) -> bool:

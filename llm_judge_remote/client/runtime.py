@@ -10,8 +10,9 @@ from llm_judge_remote.client.cache import ReplyCache, open_cache
 from llm_judge_remote.client.channel import Channel
 from llm_judge_remote.client.dialects import Dialects
 from llm_judge_remote.client.dispatcher import Dispatcher
-from llm_judge_remote.client.exchange import Connection, Exchange
+from llm_judge_remote.client.exchange import Exchange
 from llm_judge_remote.client.fleet import Fleet
+from llm_judge_remote.client.sessions import Connection
 from llm_judge_remote.client.shared_limit import SharedLimit
 from llm_judge_remote.client.stats import DispatchStats
 from llm_judge_remote.servers.pool import Patience, ServerPool

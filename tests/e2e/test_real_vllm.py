@@ -14,8 +14,9 @@ import pandas as pd
 import pytest
 
 from llm_judge_remote import JudgeSettings, Sample, compute_score, compute_score_async, compute_score_batched
-from llm_judge_remote.client.exchange import Connection, Exchange
+from llm_judge_remote.client.exchange import Exchange
 from llm_judge_remote.client.guard import Attempt
+from llm_judge_remote.client.sessions import Connection
 from llm_judge_remote.examination import Examiner
 from llm_judge_remote.prompts.template import PromptTemplate
 from llm_judge_remote.serving.guard import group_members

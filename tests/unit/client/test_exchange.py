@@ -6,8 +6,9 @@ import responses
 
 from llm_judge_remote import errors
 from llm_judge_remote.client.chat import ChatReply, ChatRequest
-from llm_judge_remote.client.exchange import Connection, Exchange, NoBatchEndpointError
+from llm_judge_remote.client.exchange import Exchange, NoBatchEndpointError
 from llm_judge_remote.client.guard import Attempt
+from llm_judge_remote.client.sessions import Connection
 
 URL = "http://judge:8000"
 CHAT, MODELS, TOKENIZE = f"{URL}/v1/chat/completions", f"{URL}/v1/models", f"{URL}/tokenize"

@@ -6,8 +6,9 @@ import pytest
 
 from llm_judge_remote import errors
 from llm_judge_remote.client.chat import ChatRequest
-from llm_judge_remote.client.exchange import Connection, Exchange, NoBatchEndpointError
+from llm_judge_remote.client.exchange import Exchange, NoBatchEndpointError
 from llm_judge_remote.client.guard import Attempt
+from llm_judge_remote.client.sessions import Connection
 from llm_judge_remote.testing import Fault, JudgeServer
 
 
