@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -42,6 +43,7 @@ class Fleet:
         self._watches = watches
         self._server = server
         self._shared_limit = shared_limit
+        self._lock = threading.Lock()  # or of two registries that change at once the older news might win
 
     def update(self, dispatcher: Dispatcher) -> list[str]:
         """Take in who has come and let go of who has gone; the addresses of the latter.
@@ -49,6 +51,16 @@ class Fleet:
         Raises:
             ConfigError: `shared_limit` cannot be used.
         """
+        with self._lock:
+            return self._update(dispatcher)
+
+    def wait(self, timeout: float) -> None:
+        """Wait until each registry has been looked up once, or so many seconds."""
+        until = time.monotonic() + timeout
+        while time.monotonic() < until and not all(watch.looked for watch in self._watches):
+            time.sleep(_POLL_S)
+
+    def _update(self, dispatcher: Dispatcher) -> list[str]:
         listed = [address for watch in self._watches for address in watch.addresses]
         weights = dict(split_weight(address) for address in [*listed, *self._named])
         addresses = list(weights)
@@ -67,12 +79,6 @@ class Fleet:
         dispatcher.change(put)
         self.channel.exchange.retire(gone)
         return gone
-
-    def wait(self, timeout: float) -> None:
-        """Wait until each registry has been looked up once, or so many seconds."""
-        until = time.monotonic() + timeout
-        while time.monotonic() < until and not all(watch.looked for watch in self._watches):
-            time.sleep(_POLL_S)
 
     def _absence(self) -> str:
         """Why there is no server, if there is none."""

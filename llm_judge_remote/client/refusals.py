@@ -32,6 +32,7 @@ class Refusals:
         """A server has refused a request of this kind (`Task.kind`)."""
         if self._until.get((address, kind), now) <= now:
             log.warning("judge server %s is passed over for a minute: %s", address, error)
+        self._until = {known: until for known, until in self._until.items() if until > now}
         self._until[address, kind] = now + _RECHECK_S
 
     def of(self, kind: Hashable, now: float) -> list[str]:

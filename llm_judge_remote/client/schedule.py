@@ -124,7 +124,7 @@ class Schedule:
     def abandon(self, load: Load) -> None:
         """The load is not sent, or nobody waits for what comes of it."""
         self._board.forget(load)
-        if load.server is not None and load.is_trial:
+        if load.server is not None and (load.is_trial or load.is_probe):
             load.server.abandoned()
 
     def break_off(self, load: Load) -> None:

@@ -23,8 +23,9 @@ _PATIENCE_S = 1.0
 class Watch:
     """Looks at a registry at once, and then every `refresh` seconds, give or take a fifth.
 
-    A look that fails keeps the list that is known; one that finds nobody empties it. The registry is closed when the
-    thread ends.
+    A look that fails keeps the list that is known, and so does a first one that finds nobody where there were some: a
+    shared folder that is not mounted looks as if it were empty. A second one empties it. The registry is closed when
+    the thread ends.
 
     Args:
         registry: Where to look.
@@ -60,6 +61,7 @@ class Watch:
         self._chance = chance
         self._condition = threading.Condition()
         self._closed = False
+        self._seemed_empty = False
         self._last = self._due = clock()
         self._told: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="judge-registry", daemon=True)
@@ -129,5 +131,10 @@ class Watch:
             if value not in self._told:
                 self._told.add(value)
                 log.warning("%s holds %.200r, which is no address of a server", self.registry.name, value)
-        self.addresses = addresses
         self.error = ""
+        seems_empty = bool(self.addresses) and not addresses
+        if seems_empty and not self._seemed_empty:
+            self._seemed_empty = True
+            return
+        self._seemed_empty = False
+        self.addresses = addresses

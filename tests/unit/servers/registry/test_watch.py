@@ -139,12 +139,23 @@ def test_a_first_look_that_fails_has_ended_too():
         assert scene.watch.error
 
 
-def test_an_emptied_registry_is_a_change():
+def test_a_registry_is_emptied_by_two_looks_that_find_nobody():
     with Scene(["a:1"]) as scene:
         scene.change()
         scene.look([])
+        scene.look([])
         assert scene.change() == ()
         assert not scene.watch.error
+
+
+def test_a_registry_that_seems_empty_for_one_look_keeps_what_is_known():
+    with Scene(["a:1"]) as scene:
+        scene.change()
+        for answer in ([], ["a:1"], []):
+            scene.look(answer)
+        scene.look(["a:1", "b:2"])
+        assert scene.change() == ("http://a:1", "http://b:2")
+        assert scene.no_change()
 
 
 def test_a_bug_in_somebody_elses_registry_is_a_look_that_failed():
