@@ -168,4 +168,6 @@ class Call:
         if last is None and row.plan is not None and row.plan.channel.pool.is_down:
             last = row.plan.channel.pool.unavailable()
         before = f"; before that: {last}" if last is not None else ""
-        return Ruling(error=DeadlineExceededError(f"the call's deadline passed{before}"), finished_at=now)
+        attempts, server = self.submission.given_up.get(index, (0, ""))
+        error = DeadlineExceededError(f"the call's deadline passed{before}")
+        return Ruling(error=error, finished_at=now, attempts=attempts, server=server)

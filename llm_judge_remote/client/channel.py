@@ -19,26 +19,36 @@ if TYPE_CHECKING:
 __all__ = ["Channel", "Group", "HedgeBudget"]
 
 _TURNS = 64
+_MEMORY = 0.05
+_LEAST_WINNING = 0.25
 _LOOKED_AT = 64  # groups that may be looked through for company in a chunk
 
 
 class HedgeBudget:
     """How many conversations may be asked once more because they take long: a share of all, and a few to begin with.
 
+    Where the first request mostly answers before the second, it is the machine or the whole server that is slow, and
+    asking again does not help: the share falls to a quarter.
+
     Args:
         share: Of the conversations sent.
         at_once: To begin with.
     """
 
-    __slots__ = ("_left", "_share")
+    __slots__ = ("_left", "_share", "_winning")
 
     def __init__(self, share: float = 0.04, at_once: float = 4.0) -> None:
         self._share = share
         self._left = at_once
+        self._winning = 1.0
 
     def sent(self, count: int) -> None:
         """So many conversations were sent."""
-        self._left += self._share * count
+        self._left += self._share * count * max(self._winning, _LEAST_WINNING)
+
+    def ended(self, *, won: bool) -> None:
+        """One that was asked once more was answered, by the second request or not."""
+        self._winning += _MEMORY * (won - self._winning)
 
     def spend(self, count: int) -> bool:
         """Take so many; False when there are fewer left."""
@@ -211,8 +221,13 @@ class _Line:
 
     def take(self, most: int) -> list[Entry]:
         taken: list[Entry] = []
+        group: Group | None = None
         while len(taken) < most and (entry := self.first()) is not None:
-            taken.append(self._groups[entry.task.group].pop())
+            following = self._groups[entry.task.group]
+            if following is not group and taken and len(following.entries) > most - len(taken):
+                break  # a group that is cut in two may end up at two servers of a balancer
+            group = following
+            taken.append(group.pop())
             self._turns += 1
         return taken
 
@@ -221,7 +236,7 @@ class _Line:
         self._move(group, most, taken)
         if len(taken) < most and joins is not None:
             for other in list(self.front(_LOOKED_AT)):
-                if len(taken) < most and joins(other):
+                if len(other.entries) <= most - len(taken) and joins(other):
                     self._move(other, most, taken)
         return taken
 

@@ -97,6 +97,8 @@ class Dialects:
 
         try:
             dialect = find_dialect(ask)
+            if dialect is None:  # unless it is in trouble, and refuses everything
+                self._ask_plainly(session, plain, until)
         except AttemptTimeoutError:
             self._timeouts[session.server] += 1
             if self._timeouts[session.server] < _MOST_TIMEOUTS:
@@ -108,3 +110,15 @@ class Dialects:
                 "judge server %s does not hold replies to a grammar; they are read as they come", session.server
             )
         return dialect
+
+    @staticmethod
+    def _ask_plainly(session: Session, fields: Fields, until: float) -> None:
+        """Ask without a grammar.
+
+        Raises:
+            ServerError: The server fails at that too.
+        """
+        left = max(until - time.monotonic(), 0.05)
+        response = session.request("POST", CHAT_PATH, orjson.dumps(fields), timeout=left)
+        if response.status >= 500:
+            raise status_error(response.status, response.headers, response.body, session.server)

@@ -168,8 +168,11 @@ class Schedule:
         submission.outside.clear()
         for entry in submission.active:
             question = entry.question
-            if question is not None and not question.settled and not question.is_wanted:
-                self._board.close(question)
+            if question is not None and not question.settled:
+                at = [load.server.address for load in question.loads if load.server is not None]
+                submission.given_up[entry.index] = (question.attempts, at[-1] if at else "")
+                if not question.is_wanted:
+                    self._board.close(question)
             if entry.is_in_line:
                 entry.task.channel.disown(entry)
         submission.active.clear()

@@ -27,6 +27,7 @@ __all__ = ["Delivery", "Outcome", "settle"]
 Outcome = Sequence[ChatReply | ServerError] | ServerError | NoBatchEndpointError
 Delivery = tuple[Entry, ChatReply | Exception]
 
+_SILENCE_S = 1.0
 _MOST_REJECTIONS = 20  # of one request by busy servers, before they count as failures
 
 
@@ -40,12 +41,11 @@ def settle(board: Board, load: Load, outcome: Outcome, now: float) -> list[Deliv
         error = load.error or JudgeError("nobody was asked")
         return [told for question in load.questions for told in _fail(board, question, error)]
     if load.attempt.aborted:
-        if load.is_trial:
-            load.server.abandoned()
+        _blame_for_silence(load, load.server, now)
         return []
     if isinstance(outcome, NoBatchEndpointError):
         load.server.lacks_batch_endpoint(now)
-        load.server.succeeded()
+        load.server.succeeded(now)
         for question in load.questions:
             question.attempts -= 1
         for question in _unanswered(load):
@@ -60,7 +60,7 @@ def _settle_answer(
     board: Board, load: Load, server: Server, results: Sequence[ChatReply | ServerError], now: float
 ) -> list[Delivery]:
     replies = sum(isinstance(result, ChatReply) for result in results)
-    server.succeeded()
+    server.succeeded(now)
     server.limit.answered(len(results))
     load.channel.retry_budget.succeeded(replies)
     if len(results) == 1:
@@ -107,8 +107,12 @@ def _settle_failure(board: Board, load: Load, server: Server, error: ServerError
             entry.submission.last_errors[entry.index] = error
         if question.loads or question.is_rushed:
             continue  # the other request for it may still be answered
+        has_fresh_server = _has_fresh_server(question)
+        if has_fresh_server and isinstance(error, ServerUnavailableError):
+            board.rush(load.channel, [question])  # it never left, so it has not lost an attempt
+            continue
         wait = _wait_before_retry(question, error, counts=not is_chunk, paid=paid)
-        if wait and _has_fresh_server(question):
+        if wait and has_fresh_server and len(question.failed_at) == 1:
             wait = 0.0
         paid = True  # a chunk that fails is one request that failed
         if wait is None:
@@ -134,7 +138,7 @@ def _blame(board: Board, load: Load, server: Server, error: ServerError, now: fl
         if is_absent or not server.in_flight:  # else it keeps others
             server.failed(now, str(error), is_busy=True, is_trial=load.is_trial, is_absent=is_absent)
     elif error.answered:
-        server.succeeded()
+        server.succeeded(now)
     else:
         server.failed(now, str(error), is_trial=load.is_trial, is_absent=_is_absent(error, server))
         if isinstance(error, AttemptTimeoutError):
@@ -155,6 +159,15 @@ def _send_elsewhere(board: Board, load: Load, server: Server, error: ServerError
         board.rush(load.channel, questions)
 
 
+def _blame_for_silence(load: Load, server: Server, now: float) -> None:
+    """A request was given up: that says something of a server that has not answered any since it was sent."""
+    if server.answered_at < load.sent_at <= now - _SILENCE_S:
+        error = f"{server.address} had answered nothing for {now - load.sent_at:.3g} s when nobody waited any more"
+        server.failed(now, error, is_trial=load.is_trial)
+    elif load.is_trial:
+        server.abandoned()
+
+
 def _is_taken_elsewhere(load: Load, server: Server, error: ServerError, now: float) -> bool:
     """Whether a server refuses what another may take: it serves another model, say."""
     if error.retryable or not Refusals.is_one(error) or len(load.channel.pool.servers) == 1:
@@ -165,11 +178,9 @@ def _is_taken_elsewhere(load: Load, server: Server, error: ServerError, now: flo
 
 
 def _has_fresh_server(question: Question) -> bool:
-    """Whether a request that failed for the first time can be asked elsewhere, without waiting."""
+    """Whether a server answers that has not failed this request."""
     pool = question.channel.pool
-    return len(question.failed_at) == 1 and any(
-        server.down_since is None and server.address not in question.failed_at for server in pool.servers
-    )
+    return any(server.down_since is None and server.address not in question.failed_at for server in pool.servers)
 
 
 def _is_absent(error: ServerError, server: Server) -> bool:
@@ -202,6 +213,8 @@ def _wait_before_retry(question: Question, error: ServerError, *, counts: bool, 
 def _answer(board: Board, question: Question, reply: ChatReply, load: Load, now: float) -> list[Delivery]:
     board.close(question)
     board.counters.hedges_won += load.is_hedge
+    if question.hedges:
+        load.channel.hedge_budget.ended(won=load.is_hedge)
     told: list[Delivery] = []
     attempts = question.attempts
     for entry in question.entries:

@@ -6,6 +6,7 @@ import math
 
 from llm_judge_remote.client.board import Board
 from llm_judge_remote.client.channel import Channel
+from llm_judge_remote.client.question import Load
 from llm_judge_remote.servers.latencies import Latencies
 from llm_judge_remote.servers.server import Server
 
@@ -15,6 +16,9 @@ _LOOK_S = 1.0
 _FEWEST_SIBLINGS = 20
 _ENOUGH = 256
 _CHUNK_PATIENCE = 3.0
+_SILENT = 3.0  # times the patience with a request, without any answer: a server that hangs
+_LONGEST = 5.0  # times the longest that was seen, for the same
+_SILENCE_S = 1.0
 _LEAST_PATIENCE_S = 0.05  # below, it is this process or the network that is late
 
 
@@ -22,14 +26,21 @@ def ask_stragglers_again(board: Board, now: float) -> float:
     """Ask once more what takes far longer than its siblings did; when to look next."""
     soonest = now + _LOOK_S if board.loads else math.inf
     patience: dict[tuple[Server, int], float] = {}
-    for load in board.loads:
+    for load in list(board.loads):
         channel, server = load.channel, load.server
-        if server is None or not load.sent_at or load.was_hedged or not channel.hedge:
+        if server is None or not load.sent_at or load.was_hedged:
             continue
         key = (server, len(load.questions))
         if key not in patience:
             known = _known(channel, server, len(load.questions))
             patience[key] = _patience(known, len(load.questions), draining=board.is_draining)
+        silent_at = _silent_at(load, channel, server, patience[key])
+        if now >= silent_at and server.down_since is None and not channel.pool.is_last(server):
+            _leave(board, server, now)
+            continue
+        soonest = min(soonest, max(silent_at, now + _SILENCE_S / 4))
+        if not channel.hedge:
+            continue
         due = load.sent_at + patience[key]
         # At half the time that a chunk's callers leave it, its conversations can still be asked by themselves.
         must = (load.sent_at + load.until) / 2 if len(load.questions) > 1 else math.inf
@@ -48,6 +59,39 @@ def ask_stragglers_again(board: Board, now: float) -> float:
             if len(load.questions) > 1:
                 server.chunks.ended(len(load.questions), 0.0, failed=True)
     return soonest
+
+
+def _silent_at(load: Load, channel: Channel, server: Server, patience: float) -> float:
+    """When a server that answers nothing at all counts as one that hangs.
+
+    As long as its answers and those of its neighbours are too few for a quantile, by the longest of them; while there
+    are none at all, when half the time of those who wait has passed.
+    """
+    since = max(load.sent_at, server.answered_at)
+    if not math.isinf(patience):
+        return since + max(_SILENT * patience, _SILENCE_S)
+    longest = max(each.latencies.quantile(1.0) for each in (server, *channel.pool.servers))
+    if longest:
+        return since + max(_LONGEST * longest, _SILENCE_S)
+    return (load.sent_at + load.until) / 2 if since == load.sent_at else math.inf
+
+
+def _leave(board: Board, server: Server, now: float) -> None:
+    """A server hangs: it gets nothing more, and what it holds is asked of the others."""
+    held = [load for load in board.loads if load.server is server and load.sent_at]
+    since = max(min(load.sent_at for load in held), server.answered_at)
+    server.fell_silent(
+        now, f"{server.address} holds {len(held)} requests, and has answered none for {now - since:.3g} s"
+    )
+    for load in held:
+        if load.was_hedged or not load.channel.hedge:
+            continue
+        load.was_hedged = True
+        for question in load.questions:
+            if not (question.settled or question.is_rushed):
+                board.counters.hedged += 1
+                question.hedges += 1
+                board.rush(load.channel, [question])
 
 
 def _known(channel: Channel, server: Server, size: int) -> Latencies:

@@ -80,6 +80,7 @@ class Submission(Generic[Result]):
         until: Monotonic time at which the caller gives up.
         results: What each job returned, or the exception that it raised; None for one that has not ended.
         last_errors: Of jobs that are being retried.
+        given_up: Requests sent for jobs that were given up, and the address that was asked last.
         active: The entries that have been let in and have not ended.
         paused: How many of them wait until their next attempt is due; their places are free meanwhile.
         returning: Questions whose next attempt is due, and that wait for a place.
@@ -92,6 +93,7 @@ class Submission(Generic[Result]):
     until: float = math.inf
     results: list[Result | BaseException | None] = field(init=False)
     last_errors: dict[int, Exception] = field(default_factory=dict)
+    given_up: dict[int, tuple[int, str]] = field(default_factory=dict)
     active: dict[Entry, None] = field(default_factory=dict)
     paused: int = 0
     returning: deque[Any] = field(default_factory=deque)

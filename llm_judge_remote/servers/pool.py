@@ -103,6 +103,10 @@ class ServerPool:
         """Whether it matters which group goes where."""
         return len(self.servers) > 1 and self._slack is not None
 
+    def is_last(self, server: Server) -> bool:
+        """Whether no other server answers."""
+        return all(each is server or each.down_since is not None for each in self.servers)
+
     def choose(
         self,
         now: float,

@@ -40,6 +40,7 @@ class Server:
         in_flight: Conversations under way from this process.
         requests: Requests that carry them.
         has_answered: Whether it ever did.
+        answered_at: When it did last; minus infinity if never.
         down_since: Clock time when it stopped answering, or None.
         failed_trial: When the last trial began that failed; minus infinity while it answers.
         last_error: What it failed with last.
@@ -60,6 +61,7 @@ class Server:
         "_trial_began",
         "_without_since",
         "address",
+        "answered_at",
         "chunks",
         "down_since",
         "failed_trial",
@@ -83,6 +85,7 @@ class Server:
         self.chunks = ChunkSize(self.latencies)
         self.has_batch_endpoint: bool | None = None
         self.has_answered = False
+        self.answered_at = float("-inf")
         self.down_since: float | None = None
         self.last_error = ""
         self.failed_trial = float("-inf")
@@ -128,8 +131,9 @@ class Server:
         self._trial_began = None
         self._retry_at = now
 
-    def succeeded(self) -> None:
+    def succeeded(self, now: float = float("-inf")) -> None:
         """It answered, if only to say no."""
+        self.answered_at = max(self.answered_at, now)
         if self.down_since is not None:
             log.warning("judge server %s answers%s", self.address, " again" if self.has_answered else "")
         self.has_answered = True
@@ -173,6 +177,11 @@ class Server:
             self._retry_at = now + (random.uniform(0.5, 1.0) * _BUSY_PAUSE_S if is_busy else self._pause)  # noqa: S311
             self._trial_began = None
             self._is_well = False
+
+    def fell_silent(self, now: float, error: str) -> None:
+        """It holds requests, and has answered nothing for far too long: down, until it says that it is well."""
+        self._failures = _FAILURES_TO_OPEN - 1
+        self.failed(now, error)
 
     def abandoned(self) -> None:
         """The request was given up before it showed anything."""

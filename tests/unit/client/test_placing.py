@@ -197,3 +197,21 @@ def test_with_nobody_in_it_a_pool_is_down_and_says_why():
     assert pool.patience(100.0, since=100.0) == 30
     assert pool.patience(131.0, since=131.0) == 0
     assert "file:///shared/judge lists none" in str(pool.unavailable())
+
+
+def test_a_chunk_ends_with_a_group_so_that_a_balancer_cuts_none_in_two():
+    game = Game("a")
+    game.chunks_of(16)
+    game.submit(*groups(30, size=6), width=180)
+    first, *chunks = game.take_all()
+    assert texts(first) == ["0.0"]  # one goes alone now and then, to be measured
+    whole = [text.partition(".")[0] for load in chunks[:6] for text in texts(load)]
+    assert set(Counter(whole).values()) - {5} == {6}
+    assert all(10 < len(texts(load)) <= 16 for load in chunks[:6])
+
+
+def test_a_group_that_is_larger_than_a_chunk_fills_several():
+    game = Game("a")
+    game.chunks_of(8)
+    game.submit(*[(f"row {n}", "one group") for n in range(80)])
+    assert [len(texts(load)) for load in game.take_all()][1:5] == [8, 8, 8, 8]
