@@ -10,7 +10,8 @@ overload           16 processes at a server that turns away what it cannot take
 async_and_threads  hundreds of single calls at once against one batched call
 memory             100,000 samples in one call
 real_vllm          a vLLM server on this machine with a small model; only when it is named (see --vllm-python)
-agreement          the same: ways of asking against labels; only when it is named (see --rows)
+two_vllms          two of them, and vllm-router: prefix-cache hits with and without affinity; only when it is named
+agreement          one of them: ways of asking against labels; only when it is named (see --rows)
 
 Every run has a fresh client process and a fresh server process, on CPUs of their own where there are two. The server
 is `stub_server.py` unless `--stub` names another one. Figures are medians of `--repeats` runs, contenders in turn.
@@ -36,7 +37,7 @@ import llm_judge_remote
 __all__ = ["main"]
 
 _USUAL = ("client_bound", "server_bound", "tail", "mixed_faults", "overload", "async_and_threads", "memory")
-_REGIMES = (*_USUAL, "real_vllm", "agreement")
+_REGIMES = (*_USUAL, "real_vllm", "two_vllms", "agreement")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -95,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--samples", type=int, help="samples, in place of each regime's own number")
     add("--json", metavar="FILE", help="write all figures, those of every single run too")
     add("--stub", metavar="EXE", help="another stub server that takes the options of stub_server.py (-O aside)")
-    add("--rows", metavar="FILE", default="", help="real rows for the last two, as JSON lines; see rows.from_file")
+    add("--rows", metavar="FILE", default="", help="real rows for the last three, as JSON lines; see rows.from_file")
     add("--vllm-python", metavar="EXE", default=sys.executable, help="interpreter of an environment with vLLM")
     return parser
 
