@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import os
 import time
@@ -56,12 +57,20 @@ class Judge:
         self._processes: dict[int, _Process] = {}
         self._said = _Rarely(_LOG_EVERY_S)
 
-    def score(self, samples: Sequence[Sample], settings: JudgeSettings | None = None) -> list[Judgement]:
+    def score(
+        self,
+        samples: Sequence[Sample],
+        settings: JudgeSettings | None = None,
+        *,
+        each: Sequence[JudgeSettings] | None = None,
+    ) -> list[Judgement]:
         """Judge the samples.
 
         Args:
             samples: In any number.
             settings: For this call, in place of the judge's own.
+            each: For each sample, where they differ; what concerns the call as a whole (`deadline`, `batch_size`,
+                `linger`, `on_unavailable`, `fallback=raise`) is as in `settings`.
 
         Returns:
             A judgement for each sample, in order.
@@ -70,7 +79,7 @@ class Judge:
             ConfigError: Nobody could run with these settings.
             JudgingFailedError: Rows were not judged, and `fallback` or `on_unavailable` is `raise`.
         """
-        call = self._begin(samples, settings or self.settings)
+        call = self._begin(samples, settings or self.settings, each)
         try:
             call.submission.wait(call.time_to_standby())
             if call.is_running:
@@ -80,9 +89,15 @@ class Judge:
             call.cancel()
         return self._end(call)
 
-    async def score_async(self, samples: Sequence[Sample], settings: JudgeSettings | None = None) -> list[Judgement]:
+    async def score_async(
+        self,
+        samples: Sequence[Sample],
+        settings: JudgeSettings | None = None,
+        *,
+        each: Sequence[JudgeSettings] | None = None,
+    ) -> list[Judgement]:
         """`score` for callers on an event loop; cancelling it gives up what is under way."""
-        call = self._begin(samples, settings or self.settings)
+        call = self._begin(samples, settings or self.settings, each)
         wakeups = call.dispatcher.wakeups
         off_loop = len(samples) > _FEW
         try:
@@ -164,13 +179,14 @@ class Judge:
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.settings,)
 
-    def _begin(self, samples: Sequence[Sample], settings: JudgeSettings) -> Call:
+    def _begin(self, samples: Sequence[Sample], settings: JudgeSettings, each: Sequence[JudgeSettings] | None) -> Call:
         process = self._process()
-        plan = self._plan(settings, process)  # nobody could run with settings that raise here
+        for one in {id(one): one for one in (settings, *(each or ()))}.values():
+            self._plan(one, process)  # nobody could run with settings that raise here
         call = Call(list(samples), settings, process.runtime.dispatcher, process.calibrations)
         tasks: list[Task[Ruling]] = []
-        for sample in call.samples:
-            row = self._row(sample, call, plan, process)
+        for sample, own in zip(call.samples, each or itertools.repeat(settings), strict=False):
+            row = self._row(sample, own, process)
             call.rows.append(row)
             if row.plan is not None:
                 tasks.extend(row.plan.task(sample, reference) for reference in sample.references)
@@ -180,25 +196,24 @@ class Judge:
         )
         return call
 
-    def _row(self, sample: Sample, call: Call, plan: Plan, process: _Process) -> Row:
+    def _row(self, sample: Sample, settings: JudgeSettings, process: _Process) -> Row:
         """How a sample is judged, or why it is not."""
         if sample.defect:
-            return Row(call.settings, done=Judgement(0.0, Outcome.FAILED, f"the row cannot be read: {sample.defect}"))
+            return Row(settings, done=Judgement(0.0, Outcome.FAILED, f"the row cannot be read: {sample.defect}"))
         if not sample.candidate.strip():
-            return Row(call.settings, done=Judgement(0.0, Outcome.EMPTY_CANDIDATE, "the candidate is empty"))
+            return Row(settings, done=Judgement(0.0, Outcome.EMPTY_CANDIDATE, "the candidate is empty"))
         if not sample.references:
-            return Row(call.settings, done=Judgement(0.0, Outcome.NO_REFERENCE, "the row has no reference"))
-        if call.settings.defences and (reason := degenerate(sample.candidate, sample.references)):
-            return Row(call.settings, done=Judgement(0.0, Outcome.DEGENERATE_CANDIDATE, reason))
-        if sample.overrides:
-            try:
-                plan = self._plan(self._settings_of(sample, call.settings), process)
-            except ConfigError as error:
-                return Row(call.settings, error=error)
+            return Row(settings, done=Judgement(0.0, Outcome.NO_REFERENCE, "the row has no reference"))
+        if settings.defences and (reason := degenerate(sample.candidate, sample.references)):
+            return Row(settings, done=Judgement(0.0, Outcome.DEGENERATE_CANDIDATE, reason))
+        try:
+            plan = self._plan(self._settings_of(sample, settings) if sample.overrides else settings, process)
+        except ConfigError as error:
+            return Row(settings, error=error)
         if not plan.settings.server_url:
             msg = "server_url is not set: give the judge's address, http://HOST:PORT, or set LLM_JUDGE_SERVER_URL"
-            if call.settings.server_url:
-                return Row(call.settings, error=ConfigError(msg))
+            if settings.server_url:
+                return Row(settings, error=ConfigError(msg))
             raise ConfigError(msg)
         return Row(plan.settings, plan)
 

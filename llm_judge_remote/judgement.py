@@ -22,6 +22,8 @@ class Outcome(str, Enum):
     """The candidate is one of those that say nothing and are known to fool judges: 0.0, no request."""
     GATED = "gated"
     """A rule decided: the final answers are the same (1.0), or differ (0.0); no request."""
+    SCORED = "scored"
+    """Another scorer's row, by its `data_source`: the score is that one's; no request."""
     FALLBACK = "fallback"
     """The judge gave none; the score is what `fallback` says."""
     FAILED = "failed"

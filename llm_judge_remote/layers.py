@@ -18,7 +18,7 @@ from llm_judge_remote.setting_sources import ALIASES, CONFIG_VARIABLE, ENV_PREFI
 from llm_judge_remote.setting_types import is_registry
 from llm_judge_remote.settings import ROW_FIELDS, JudgeSettings
 
-__all__ = ["CallSettings", "is_missing", "plain", "row_overrides", "settings_for_row"]
+__all__ = ["CallSettings", "is_missing", "plain", "row_overrides", "settings_for_route", "settings_for_row"]
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +106,22 @@ def settings_for_row(settings: JudgeSettings, overrides: Mapping[str, Any]) -> J
         msg = f"server_url={given['server_url']!r} (in the row's extra_info): a row may name servers, and no registry"
         raise ConfigError(msg)
     return made
+
+
+def settings_for_route(settings: JudgeSettings, prefix: str) -> JudgeSettings:
+    """The call's settings with those of one of its routes on top.
+
+    A route that names its own server brings its own key, or none.
+
+    Raises:
+        ConfigError: A value is of no use.
+    """
+    given = dict((settings.routes or {})[prefix])
+    if "server_url" in given:
+        given.setdefault("api_key", None)
+    merged = {name: getattr(settings, name) for name in JudgeSettings.model_fields}
+    merged.update((ALIASES.get(name, name), value) for name, value in given.items())
+    return JudgeSettings.complete(merged, f"in routes: {prefix}")
 
 
 def is_missing(value: object) -> bool:

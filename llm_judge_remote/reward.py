@@ -6,31 +6,50 @@ for a bad row or a bad judge; see `Judgement.outcome` for what became of a row.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from llm_judge_remote.columns import columns, is_column
+from llm_judge_remote.errors import JudgingFailedError
 from llm_judge_remote.judge import Judge
 from llm_judge_remote.judgement import Judgement
 from llm_judge_remote.layers import CallSettings
+from llm_judge_remote.routing import Route, Router
 from llm_judge_remote.sample import Sample
 from llm_judge_remote.settings import JudgeSettings
 
 __all__ = ["compute_score", "compute_score_async", "compute_score_batched"]
 
+_Row = tuple[Any, Any, Any, Any]
+"""data_source, solution, ground truth and extra_info."""
+
+_MOST_ROUTERS = 256
 _ROW_KEYS = ("problem", "question", "prompt", "target_gt")
+_TRAINER_KEYS = ("reward_router_address", "reward_model_tokenizer")
 
 
 class _Process:
-    """What the calls of one process share: the settings already made, and the judge."""
+    """What the calls of one process share: the settings already made, their routes, and the judge."""
 
     def __init__(self) -> None:
         self.settings = CallSettings()
         self._judge: Judge | None = None
+        self._routers: dict[int, tuple[JudgeSettings, Router]] = {}
 
     def judge(self, settings: JudgeSettings) -> Judge:
         if self._judge is None:
             self._judge = Judge(settings)
         return self._judge
+
+    def router(self, settings: JudgeSettings) -> Router:
+        known = self._routers.get(id(settings))
+        if known is None or known[0] is not settings:
+            if len(self._routers) >= _MOST_ROUTERS:
+                self._routers.clear()
+            known = self._routers[id(settings)] = settings, Router(settings)
+        return known[1]
 
 
 _PROCESS = _Process()
@@ -74,11 +93,9 @@ def compute_score(
     solution_str = solution_str if solution_strs is None else solution_strs
     ground_truth = ground_truth if ground_truths is None else ground_truths
     extra_info = extra_info if extra_infos is None else extra_infos
-    if solution_strs is not None or _is_column(data_source) or _is_column(solution_str):
+    if solution_strs is not None or is_column(data_source) or is_column(solution_str):
         return compute_score_batched(data_source, solution_str, ground_truth, extra_info, **kwargs)
-    settings, defaults = _split(kwargs)
-    sample = _sample((data_source, solution_str, ground_truth, extra_info), defaults, settings)
-    return _shown(_PROCESS.judge(settings).score([sample], settings), settings)[0]
+    return _score([(data_source, solution_str, ground_truth, extra_info)], kwargs)[0]
 
 
 def compute_score_batched(
@@ -105,10 +122,8 @@ def compute_score_batched(
         ValueError: The lists differ in length; the message names the lengths.
         JudgingFailedError: Only with `fallback="raise"` or `on_unavailable="raise"`.
     """
-    settings, defaults = _split(kwargs)
-    columns = _columns(data_sources, solution_strs, ground_truths, extra_infos)
-    samples = [_sample(row, defaults, settings) for row in zip(*columns, strict=True)]
-    return _shown(_PROCESS.judge(settings).score(samples, settings), settings)
+    rows = zip(*columns(data_sources, solution_strs, ground_truths, extra_infos), strict=True)
+    return _score(list(rows), kwargs)
 
 
 async def compute_score_async(
@@ -130,18 +145,82 @@ async def compute_score_async(
         ground_truth if ground_truths is None else ground_truths,
         extra_info if extra_infos is None else extra_infos,
     )
-    settings, defaults = _split(kwargs)
-    judge = _PROCESS.judge(settings)
-    if solution_strs is not None or _is_column(row[0]) or _is_column(row[1]):
-        samples = [_sample(each, defaults, settings) for each in zip(*_columns(*row), strict=True)]
-        return _shown(await judge.score_async(samples, settings), settings)
-    return _shown(await judge.score_async([_sample(row, defaults, settings)], settings), settings)[0]
+    if solution_strs is not None or is_column(row[0]) or is_column(row[1]):
+        return await _score_async(list(zip(*columns(*row), strict=True)), kwargs)
+    return (await _score_async([row], kwargs))[0]
+
+
+def _score(rows: Sequence[_Row], kwargs: Mapping[str, Any]) -> list[Any]:
+    batch = _Batch(rows, kwargs)
+    with batch.whole():
+        batch.put(batch.judge.score(batch.judged, batch.settings, each=batch.each))
+    return batch.shown()
+
+
+async def _score_async(rows: Sequence[_Row], kwargs: Mapping[str, Any]) -> list[Any]:
+    batch = _Batch(rows, kwargs)
+    if batch.others:  # they may take their time, and are no coroutines
+        await asyncio.to_thread(batch.score_others)
+    with batch.whole():
+        batch.put(await batch.judge.score_async(batch.judged, batch.settings, each=batch.each))
+    return batch.shown()
+
+
+class _Batch:
+    """The rows of one call, on their ways."""
+
+    def __init__(self, rows: Sequence[_Row], kwargs: Mapping[str, Any]) -> None:
+        self.settings, defaults = _split(kwargs)
+        self.judge = _PROCESS.judge(self.settings)
+        self._rows = rows
+        self.judged = samples = [_sample(row, defaults, self.settings) for row in rows]
+        self.each: list[JudgeSettings] | None = None
+        self.others: dict[int, Route] = {}
+        self._places = list(range(len(rows)))
+        self._found: list[Judgement | None] = [None] * len(rows)
+        router = _PROCESS.router(self.settings)
+        if not router.is_off:
+            routes = [router.route(sample.data_source) for sample in samples]
+            self.others = {index: route for index, route in enumerate(routes) if route.scorer is not None}
+            self._places = [index for index in range(len(rows)) if index not in self.others]
+            self.judged = [samples[index] for index in self._places]
+            self.each = [routes[index].settings for index in self._places]
+
+    def score_others(self) -> None:
+        """Have the rows scored that are not the judge's."""
+        for index, route in self.others.items():
+            if self._found[index] is None:
+                self._found[index] = route.score(*self._rows[index])
+
+    def put(self, judgements: Sequence[Judgement]) -> None:
+        """Note what became of the rows that are the judge's."""
+        for index, judgement in zip(self._places, judgements, strict=True):
+            self._found[index] = judgement
+
+    @contextlib.contextmanager
+    def whole(self) -> Iterator[None]:
+        """See to it that an error that carries the judge's rows carries all rows of the call."""
+        self.score_others()
+        try:
+            yield
+        except JudgingFailedError as error:
+            self.put(error.judgements)
+            error.judgements = [judgement for judgement in self._found if judgement is not None]
+            raise
+
+    def shown(self) -> list[Any]:
+        """What the trainer is told, row by row."""
+        return _shown([judgement for judgement in self._found if judgement is not None], self.settings)
 
 
 def _split(kwargs: Mapping[str, Any]) -> tuple[JudgeSettings, dict[str, Any]]:
     """A call's settings, and what it says of its rows."""
     row = {name: kwargs[name] for name in _ROW_KEYS if kwargs.get(name) is not None}
-    return _PROCESS.settings({name: value for name, value in kwargs.items() if name not in _ROW_KEYS}), row
+    given = {name: value for name, value in kwargs.items() if name not in (*_ROW_KEYS, *_TRAINER_KEYS)}
+    settings = _PROCESS.settings(given)
+    if not settings.server_url and kwargs.get("reward_router_address"):  # verl's own reward model, as the judge
+        settings = _PROCESS.settings({**given, "server_url": kwargs["reward_router_address"]})
+    return settings, row
 
 
 def _sample(row: Sequence[Any], defaults: Mapping[str, Any], settings: JudgeSettings) -> Sample:
@@ -153,42 +232,7 @@ def _sample(row: Sequence[Any], defaults: Mapping[str, Any], settings: JudgeSett
     )
 
 
-def _shown(judgements: Sequence[Judgement], settings: JudgeSettings) -> Any:
+def _shown(judgements: Sequence[Judgement], settings: JudgeSettings) -> list[Any]:
     if settings.return_details:
         return [judgement.to_dict() for judgement in judgements]
     return [judgement.score for judgement in judgements]
-
-
-def _is_column(value: object) -> bool:
-    """Whether a value is a list of rows, rather than one row's text or chat messages."""
-    if value is None or isinstance(value, (str, bytes, Mapping)) or not hasattr(value, "__len__"):
-        return False
-    if getattr(value, "ndim", 1) == 0:  # a numpy scalar in an array
-        return False
-    first = next(iter(value), None)  # type: ignore[call-overload]
-    return not (isinstance(first, Mapping) and "role" in first)
-
-
-def _columns(data_sources: Any, solutions: Any, ground_truths: Any, extra_infos: Any) -> list[list[Any]]:
-    """The four columns as lists of one length."""
-    rows = _as_list("solution_strs", solutions)
-    columns = {
-        "data_sources": _as_list("data_sources", data_sources)
-        if _is_column(data_sources)
-        else [data_sources] * len(rows),
-        "solution_strs": rows,
-        "ground_truths": [None] * len(rows) if ground_truths is None else _as_list("ground_truths", ground_truths),
-        "extra_infos": [None] * len(rows) if extra_infos is None else _as_list("extra_infos", extra_infos),
-    }
-    if len({len(column) for column in columns.values()}) > 1:
-        lengths = ", ".join(f"{name} {len(column)}" for name, column in columns.items())
-        msg = f"the lists differ in length: {lengths}"
-        raise ValueError(msg)
-    return list(columns.values())
-
-
-def _as_list(name: str, value: Any) -> list[Any]:
-    if isinstance(value, (str, bytes, Mapping)) or not hasattr(value, "__iter__") or getattr(value, "ndim", 1) == 0:
-        msg = f"{name} is a list with an element for each row, not {type(value).__name__}"
-        raise ValueError(msg)
-    return value.to_pylist() if hasattr(value, "to_pylist") else list(value)  # pyarrow holds scalars of its own

@@ -6,6 +6,7 @@ import difflib
 import os
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -44,8 +45,8 @@ ENVIRONMENT_ALIASES: Mapping[str, str] = {
 }
 """Environment variables beside `LLM_JUDGE_<FIELD>`."""
 
-SECRETS = ("api_key", "fence_key")
-"""Fields whose values are never shown."""
+SECRETS = ("api_key", "fence_key", "routes")
+"""Fields whose values are never shown: they are keys, or may hold some."""
 
 
 class EnvironmentAliases(PydanticBaseSettingsSource):
@@ -106,7 +107,8 @@ def canonical(values: Mapping[str, Any]) -> dict[str, Any]:
     """Field names for second names; where both are given, the field's own counts."""
     named = {ALIASES[name]: value for name, value in values.items() if name in ALIASES}
     named.update((name, value) for name, value in values.items() if name not in ALIASES)
-    return named
+    # Of dicts, pydantic-settings would mix what several layers say, where the later one is to win.
+    return {name: MappingProxyType(value) if isinstance(value, dict) else value for name, value in named.items()}
 
 
 def explain(error: ValidationError, fields: Collection[str], origin: Callable[[str], str]) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+import yaml
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 from pydantic_settings import NoDecode
 
 __all__ = [
@@ -20,8 +21,10 @@ __all__ = [
     "OnOrOff",
     "OptionalHeader",
     "OptionalPath",
+    "OptionalRoutes",
     "OptionalSeconds",
     "OptionalSeed",
+    "Routes",
     "Seconds",
     "is_registry",
     "or_off",
@@ -167,6 +170,54 @@ OptionalSeed = Annotated[int | None, BeforeValidator(_blank_is_none)]
 OnOrOff = Annotated[Literal["on", "off"], BeforeValidator(or_off)]
 AutoOrOff = Annotated[Literal["auto", "off"], BeforeValidator(_auto_or_off)]
 OptionalPath = Annotated[str | None, BeforeValidator(_off_is_none)]
+
+
+class Routes(Mapping[str, Mapping[str, Any]]):
+    """Settings by prefix of `data_source`; never changes, and can be told from others by its hash."""
+
+    def __init__(self, profiles: Mapping[str, Mapping[str, Any]]) -> None:
+        self._profiles = {prefix: dict(profile) for prefix, profile in profiles.items()}
+        self._identity = repr(sorted((prefix, sorted(profile.items())) for prefix, profile in self._profiles.items()))
+
+    def __getitem__(self, prefix: str) -> Mapping[str, Any]:
+        return self._profiles[prefix]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._profiles)
+
+    def __len__(self) -> int:
+        return len(self._profiles)
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Routes) and self._identity == other._identity
+
+    def __repr__(self) -> str:
+        return f"Routes({', '.join(self._profiles)})"  # the rest may hold keys
+
+
+def _routes(value: object) -> object:
+    if isinstance(value, str):
+        value = yaml.safe_load(value) if value.strip() else None
+    if value is None or isinstance(value, Routes):
+        return value
+    if not isinstance(value, Mapping):
+        msg = "is no mapping of prefixes to settings"
+        raise ValueError(msg)
+    for prefix, profile in value.items():
+        if not isinstance(prefix, str) or not prefix or not isinstance(profile, (Mapping, type(None))):
+            msg = f"holds {prefix!r}, which is no prefix of a data_source with a mapping of settings"
+            raise ValueError(msg)
+    return Routes({prefix: profile or {} for prefix, profile in value.items()})
+
+
+OptionalRoutes = Annotated[
+    Annotated[Any, PlainSerializer(lambda routes: None if routes is None else list(routes))],
+    NoDecode,
+    BeforeValidator(_routes),
+]
 OptionalHeader = Annotated[Annotated[str, AfterValidator(_header)] | None, BeforeValidator(_off_is_none)]
 Addresses = Annotated[
     tuple[Annotated[str, AfterValidator(_address)], ...],

@@ -22,11 +22,13 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from llm_judge_remote.errors import ConfigError
 from llm_judge_remote.setting_sources import (
+    ALIASES,
     ENV_PREFIX,
     EnvironmentAliases,
     YamlFile,
     canonical,
     explain,
+    nearest,
     origin_of,
 )
 from llm_judge_remote.setting_types import (
@@ -35,6 +37,7 @@ from llm_judge_remote.setting_types import (
     OnOrOff,
     OptionalHeader,
     OptionalPath,
+    OptionalRoutes,
     OptionalSeconds,
     OptionalSeed,
     Seconds,
@@ -143,6 +146,16 @@ class JudgeSettings(BaseSettings):
         False, "keep the references that hold the last word of the row's `prompt`", row=True
     )
 
+    # Which rows it gets, and what becomes of the others
+    routes: OptionalRoutes = _field(
+        None,
+        "settings by prefixes of `data_source`, of which the longest counts: rows with such a prefix are judged, with"
+        " these settings; the others are for `scorer`; none: all rows are judged",
+    )
+    scorer: OptionalPath = _field(
+        None, "`MODULE:FUNCTION` that scores rows without a route; none: verl's own rules, where verl is installed"
+    )
+
     # What is decided without it, and what it is protected from
     gate: Annotated[Literal["off", "accept", "reject", "both"], BeforeValidator(or_off)] = _field(
         "off",
@@ -223,7 +236,8 @@ class JudgeSettings(BaseSettings):
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         shown = tuple(map(without_secrets, self.server_url))
-        return [(name, shown if name == "server_url" else value) for name, value in super().__repr_args__()]
+        hidden = {"server_url": shown, "routes": None if self.routes is None else list(self.routes)}
+        return [(name, hidden.get(name or "", value)) for name, value in super().__repr_args__()]
 
     @classmethod
     def complete(cls, values: Mapping[str, Any], origin: str) -> JudgeSettings:
@@ -251,6 +265,16 @@ class JudgeSettings(BaseSettings):
             msg = "is a switch's value, and this is no switch"
             raise ValueError(msg)
         return value
+
+    @model_validator(mode="after")
+    def _routes_are_settings(self) -> JudgeSettings:
+        """Refuse names in `routes` that are no settings, before a run has begun."""
+        for prefix, profile in (self.routes or {}).items():
+            for name in profile:
+                if (name not in type(self).model_fields and name not in ALIASES) or name in ("routes", "scorer"):
+                    msg = f"routes: {prefix}: unknown setting {name!r}{nearest(name, type(self).model_fields)}"
+                    raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _votes_differ(self) -> JudgeSettings:

@@ -9,6 +9,7 @@ import yaml
 from llm_judge_remote import ConfigError, JudgeSettings
 from llm_judge_remote.layers import CallSettings, row_overrides, settings_for_row
 from llm_judge_remote.setting_sources import ALIASES, ENVIRONMENT_ALIASES
+from llm_judge_remote.setting_types import Routes
 from llm_judge_remote.settings import ROW_FIELDS
 
 # For each field: (as text in the environment, as a value, what both become)
@@ -34,6 +35,8 @@ VALUES = {
     "vote_reduce": ("median", "median", "median"),
     "gate": ("accept", "accept", "accept"),
     "defences": ("false", False, False),
+    "routes": ('{"maths": {"seed": 1}}', {"maths": {"seed": 1}}, Routes({"maths": {"seed": 1}})),
+    "scorer": ("math:sqrt", "math:sqrt", "math:sqrt"),
     "fence_key": ("f1", "f1", "f1"),
     "seed": ("11", 11, 11),
     "filter_gt_by_prompt_token": ("yes", True, True),
@@ -78,6 +81,8 @@ OTHER = {  # a second value, to see which of two layers won
     "vote_reduce": "majority",
     "gate": "off",
     "defences": True,
+    "routes": {"code": {}},
+    "scorer": "math:exp",
     "fence_key": "f2",
     "seed": 12,
     "filter_gt_by_prompt_token": False,
