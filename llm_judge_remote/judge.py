@@ -160,6 +160,10 @@ class Judge:
             stack.enter_context(awake(sessions, level=level, lock_folder=lock_folder, timeout=timeout))
             yield self
 
+    def measure_with(self, tokenizer: Any) -> None:
+        """Count refused prompts by this tokenizer of the judge's model, where the server does not (vLLM does)."""
+        self._process().runtime.measure.tokenizer = tokenizer
+
     def stats(self) -> DispatchStats:
         """What was sent so far, and how the servers did."""
         return self._process().runtime.stats()

@@ -172,6 +172,8 @@ class _Batch:
     def __init__(self, rows: Sequence[_Row], kwargs: Mapping[str, Any]) -> None:
         self.settings, defaults = _split(kwargs)
         self.judge = _PROCESS.judge(self.settings)
+        if kwargs.get("reward_model_tokenizer") is not None:
+            self.judge.measure_with(kwargs["reward_model_tokenizer"])
         self._rows = rows
         self.judged = samples = [_sample(row, defaults, self.settings) for row in rows]
         self.each: list[JudgeSettings] | None = None

@@ -18,6 +18,7 @@ from llm_judge_remote.client.constraint import DIALECTS
 from llm_judge_remote.client.dialects import Dialects
 from llm_judge_remote.client.guard import Attempt
 from llm_judge_remote.client.lookup import Lookup
+from llm_judge_remote.client.measure import Measure
 from llm_judge_remote.client.refusal import status_error
 from llm_judge_remote.client.replies import read_batch, read_reply
 from llm_judge_remote.client.served import Served
@@ -46,13 +47,16 @@ class Exchange:
     Args:
         connection: How to talk to servers.
         dialects: What the process knows of how they hold replies to a grammar.
+        measure: Counts tokens where servers do not.
     """
 
-    def __init__(self, connection: Connection, dialects: Dialects | None = None) -> None:
+    def __init__(
+        self, connection: Connection, dialects: Dialects | None = None, measure: Measure | None = None
+    ) -> None:
         self._timeout = connection.timeout
         self._connection = connection
         self._sessions = Sessions(connection)
-        self._served = Served(connection.timeout)
+        self._served = Served(connection.timeout, measure or Measure())
         self._capabilities: Lookup[Capabilities] = Lookup()
         self._dialects = Dialects() if dialects is None else dialects
         self._draws_one: set[str] = set()

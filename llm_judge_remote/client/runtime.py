@@ -12,6 +12,7 @@ from llm_judge_remote.client.dialects import Dialects
 from llm_judge_remote.client.dispatcher import Dispatcher
 from llm_judge_remote.client.exchange import Exchange
 from llm_judge_remote.client.fleet import Fleet
+from llm_judge_remote.client.measure import Measure
 from llm_judge_remote.client.sessions import Connection
 from llm_judge_remote.client.shared_limit import SharedLimit
 from llm_judge_remote.client.stats import DispatchStats
@@ -29,6 +30,7 @@ class Runtime:
 
     def __init__(self) -> None:
         self.dispatcher = Dispatcher()
+        self.measure = Measure()
         self._lock = threading.Lock()
         self._channels: dict[Hashable, Channel] = {}
         # One for each address, whatever settings lead there: a limit is a server's, not a setting's.
@@ -135,7 +137,7 @@ class Runtime:
             slack=settings.affinity_slack if settings.affinity == "on" else None,
         )
         channel = Channel(
-            Exchange(connection, self._dialects),
+            Exchange(connection, self._dialects, self.measure),
             pool,
             max_retries=settings.max_retries,
             use_chunks=settings.batch_endpoint == "auto",

@@ -10,6 +10,7 @@ from llm_judge_remote.client.capabilities import served_models
 from llm_judge_remote.client.chat import MODELS_PATH, TOKENIZE_PATH, ChatRequest
 from llm_judge_remote.client.guard import Attempt
 from llm_judge_remote.client.lookup import Lookup
+from llm_judge_remote.client.measure import Measure, token_limit_in
 from llm_judge_remote.client.replies import read_json
 from llm_judge_remote.client.session import Session
 from llm_judge_remote.errors import (
@@ -28,10 +29,12 @@ class Served:
 
     Args:
         timeout: Seconds for a question.
+        measure: Counts tokens where the server does not.
     """
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, measure: Measure) -> None:
         self._timeout = timeout
+        self._measure = measure
         self._found: Lookup[tuple[str, ...]] = Lookup()
         self._names: dict[str, str] = {}
 
@@ -60,6 +63,8 @@ class Served:
                 error.prompt_tokens, error.token_limit = self._count_tokens(session, request)
         except ServerError:
             pass  # the first error says enough
+        if isinstance(error, PromptTooLongError) and error.prompt_tokens is None:
+            error.prompt_tokens, error.token_limit = self._measure.count(request.messages), token_limit_in(str(error))
         return error
 
     def _unknown_model(self, session: Session, request: ChatRequest, error: UnknownModelError) -> UnknownModelError:

@@ -281,9 +281,9 @@ def test_it_is_measured_with_the_model_that_the_server_serves(wire, connect):
 
 
 @pytest.mark.parametrize("answer", [{"status": 404}, {"json": {}}, {"json": {"count": "x"}}, {"body": b"<html>"}])
-def test_a_server_without_a_tokenizer_leaves_the_length_open(wire, connect, answer):
+def test_a_server_without_a_tokenizer_leaves_the_length_open_and_its_words_tell_the_limit(wire, connect, answer):
     wire.post(CHAT, status=400, json=TOO_LONG)
     wire.post(TOKENIZE, **answer)
     with pytest.raises(errors.PromptTooLongError) as caught:
         ask(connect())
-    assert (caught.value.prompt_tokens, caught.value.token_limit) == (None, None)
+    assert (caught.value.prompt_tokens, caught.value.token_limit) == (None, 100)
