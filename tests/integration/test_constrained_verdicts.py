@@ -110,6 +110,12 @@ def test_a_server_that_fails_on_being_asked_holds_nothing_and_judges_all_the_sam
         assert {(each.outcome, each.constrained) for each in judge.score(samples(10))} == {(Outcome.JUDGED, False)}
 
 
+def test_a_server_in_trouble_is_not_taken_for_one_that_holds_nothing():
+    with JudgeServer(judge=CHATTY, faults=[Fault("status", status=500, times=6)]) as server, judge_of(server) as judge:
+        judge.score(samples(3))
+        assert {each.constrained for each in judge.score(samples(20))} == {True}
+
+
 def test_a_server_that_hangs_on_being_asked_is_asked_twice_and_judges_all_the_same():
     options = {"timeout": 0.5, "max_retries": 5, "outage_grace": 10}
     fault = Fault("hang", match=is_probe)
