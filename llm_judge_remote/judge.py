@@ -13,8 +13,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from llm_judge_remote.call import Call, Plan, Row
+from llm_judge_remote.client.asking import ask
 from llm_judge_remote.client.awake import awake
 from llm_judge_remote.client.capabilities import Capabilities
+from llm_judge_remote.client.chat import ChatReply, ChatRequest
 from llm_judge_remote.client.runtime import Runtime
 from llm_judge_remote.client.stats import DispatchStats
 from llm_judge_remote.client.submission import Task
@@ -109,6 +111,29 @@ class Judge:
         finally:
             call.cancel()
         return await asyncio.to_thread(self._end, call) if off_loop else self._end(call)
+
+    async def ask_async(
+        self,
+        request: ChatRequest,
+        settings: JudgeSettings | None = None,
+        *,
+        key: str = "",
+        timeout: float | None = None,
+    ) -> ChatReply:
+        """Ask the judge something of one's own, on the way that rows take: bounded, retried, with failover.
+
+        Args:
+            request: The conversation.
+            settings: Where and how; None for the judge's own.
+            key: Conversations with the same key begin alike, and go to the same server.
+            timeout: Seconds to wait at most; None for as long as it takes.
+
+        Raises:
+            ConfigError: Nobody could run with these settings.
+            ServerError: No server answered.
+            DeadlineExceededError: The time was up.
+        """
+        return await ask(self._process().runtime, request, settings or self.settings, key, timeout)
 
     def capabilities(self, timeout: float = 30.0) -> dict[str, Capabilities | ServerError]:
         """What each server is, serves and can do, by address; or why it could not be found out.

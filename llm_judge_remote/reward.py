@@ -20,7 +20,7 @@ from llm_judge_remote.routing import Route, Router
 from llm_judge_remote.sample import Sample
 from llm_judge_remote.settings import JudgeSettings
 
-__all__ = ["compute_score", "compute_score_async", "compute_score_batched"]
+__all__ = ["call_settings", "compute_score", "compute_score_async", "compute_score_batched", "process_judge"]
 
 _Row = tuple[Any, Any, Any, Any]
 """data_source, solution, ground truth and extra_info."""
@@ -35,13 +35,16 @@ class _Process:
 
     def __init__(self) -> None:
         self.settings = CallSettings()
-        self._judge: Judge | None = None
+        self._judges: dict[str, Judge] = {}
         self._routers: dict[int, tuple[JudgeSettings, Router]] = {}
 
     def judge(self, settings: JudgeSettings) -> Judge:
-        if self._judge is None:
-            self._judge = Judge(settings)
-        return self._judge
+        # Of two threads that come first, one wins, and the other's judge is unused; a lock might be left by a fork.
+        return self._judges.get("one") or self._judges.setdefault("one", Judge(settings))
+
+    def close(self) -> None:
+        for judge in self._judges.values():
+            judge.close()
 
     def router(self, settings: JudgeSettings) -> Router:
         known = self._routers.get(id(settings))
@@ -53,6 +56,20 @@ class _Process:
 
 
 _PROCESS = _Process()
+
+
+def process_judge(settings: JudgeSettings) -> Judge:
+    """The one judge of this process, which all calls share; made on first use."""
+    return _PROCESS.judge(settings)
+
+
+def call_settings(given: Mapping[str, Any]) -> JudgeSettings:
+    """The settings of a call with these keyword arguments; made once for each different set of them.
+
+    Raises:
+        ConfigError: A value is of no use.
+    """
+    return _PROCESS.settings(given)
 
 
 def compute_score(

@@ -28,5 +28,4 @@ def _a_process_of_its_own(monkeypatch):
     fresh = reward._Process()
     monkeypatch.setattr(reward, "_PROCESS", fresh)
     yield
-    if fresh._judge is not None:
-        fresh._judge.close()
+    fresh.close()

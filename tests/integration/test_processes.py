@@ -175,7 +175,7 @@ def test_a_child_of_a_fork_that_exits_in_the_ordinary_way_does_not_hang_on_the_p
         code = (
             "import os, llm_judge_remote as judge\n"
             f"assert judge.compute_score('d', 'c', 'r', server_url={server.url!r}) == 0.5\n"
-            "process = next(iter(judge.reward._PROCESS._judge._processes.values()))\n"
+            "process = next(iter(judge.reward._PROCESS._judges['one']._processes.values()))\n"
             "with process.runtime.dispatcher._condition:\n"  # as a worker thread may at the moment of the fork
             "    child = os.fork()\n"
             "    if child == 0:\n"
