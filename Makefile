@@ -10,12 +10,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 TEST := .venvs/test
 VLLM := .venvs/vllm
 FLEET := .venvs/fleet
+SKYRL := .venvs/skyrl
+AREAL := .venvs/areal
 BENCH := .venvs/bench
 # Not `dist/*.whl` alone: what was built for another version must not be taken.
 WHEEL = $(firstword $(wildcard dist/llm_judge_remote-*.whl))
 SOURCES := $(shell find llm_judge_remote -type f -not -name '*.pyc' 2>/dev/null) pyproject.toml README.md LICENSE
 
-.PHONY: help test demo test-all test-real test-fleet bench check clean
+.PHONY: help test demo test-all test-real test-fleet test-trainers test-skyrl test-areal bench check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## ?/\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -33,7 +35,7 @@ demo: $(TEST)/.wheel
 	@cd $(TEST) && bin/python -m llm_judge_remote.cli.demo --output ../../demo-output
 endif
 
-test-all: test test-fleet test-real ## test, and those with real registries and with a real vLLM server on this machine
+test-all: test test-fleet test-trainers test-real ## test, and those with real registries, real trainers and a real vLLM server
 
 test-real: $(VLLM)/.tests ## only the end-to-end tests with a real vLLM server
 	@$(call show_package,$(VLLM))
@@ -44,6 +46,16 @@ test-fleet: $(FLEET)/.wheel ## only the tests with real registries (etcd, Ray, D
 	apt-get install etcd-server dnsmasq-base openssl" >&2; exit 1; }; done
 	@$(call show_package,$(FLEET))
 	@$(FLEET)/bin/pytest -q -m fleet --durations=8 tests/fleet tests/chaos
+
+test-trainers: test-skyrl test-areal ## only the tests with real trainers (SkyRL, AReaL)
+
+test-skyrl: $(SKYRL)/.wheel
+	@$(call show_package,$(SKYRL))
+	@$(SKYRL)/bin/pytest -q -m trainer tests/trainers/skyrl
+
+test-areal: $(AREAL)/.wheel
+	@$(call show_package,$(AREAL))
+	@$(AREAL)/bin/pytest -q -m trainer tests/trainers/areal
 
 bench: $(BENCH)/.wheel ## measure this client against others; REGIMES="tail memory" for some (all: a quarter of an hour)
 	@$(BENCH)/bin/python tests/benchmarks/run.py $(REGIMES)
@@ -104,6 +116,28 @@ $(FLEET)/.deps: pyproject.toml | dist/.built
 
 $(FLEET)/.wheel: dist/.built $(FLEET)/.deps
 	@$(FLEET)/bin/python -m pip install -qq --force-reinstall --no-deps $(WHEEL)
+	@touch $@
+
+$(SKYRL)/.deps: pyproject.toml | dist/.built
+	@echo "Making the virtual environment $(SKYRL)"
+	@$(PYTHON) -m venv $(SKYRL)
+	@$(SKYRL)/bin/python -m pip install -qq "$(WHEEL)[dev]" "skyrl-gym==0.4.0"
+	@touch $@
+
+$(SKYRL)/.wheel: dist/.built $(SKYRL)/.deps
+	@$(SKYRL)/bin/python -m pip install -qq --force-reinstall --no-deps $(WHEEL)
+	@touch $@
+
+# AReaL pins a torch of its own, and the parts that are met here need none.
+$(AREAL)/.deps: pyproject.toml | dist/.built
+	@echo "Making the virtual environment $(AREAL)"
+	@$(PYTHON) -m venv $(AREAL)
+	@$(AREAL)/bin/python -m pip install -qq "$(WHEEL)[dev,ray]" "colorlog>=6"
+	@$(AREAL)/bin/python -m pip install -qq --no-deps "areal==1.0.4"
+	@touch $@
+
+$(AREAL)/.wheel: dist/.built $(AREAL)/.deps
+	@$(AREAL)/bin/python -m pip install -qq --force-reinstall --no-deps $(WHEEL)
 	@touch $@
 
 $(VLLM)/.vllm: deploy/install_vllm.sh
