@@ -1,5 +1,6 @@
 """What the README says is so."""
 
+import ast
 import importlib.util
 import re
 import shlex
@@ -78,7 +79,7 @@ def test_the_template_of_the_readme_works():
 
 
 def test_the_verl_configurations_name_functions_that_exist_and_settings_that_exist():
-    blocks = [yaml.safe_load(block) for block in code_blocks("yaml")]
+    blocks = [yaml.safe_load(block) for block in code_blocks("yaml") if "custom_reward_function" in block]
     assert len(blocks) == 2
     for block in blocks:
         function = block.get("reward", block)["custom_reward_function"]
@@ -108,6 +109,24 @@ def test_the_make_targets_and_files_that_it_names_exist():
     for path in re.findall(r"^\| (`.*?`) \|", README, re.MULTILINE):
         for name in re.findall(r"`([\w/]+(?:\.py|/))`", path):
             assert (ROOT / "llm_judge_remote" / name).exists(), name
+
+
+def test_the_routes_of_the_readme_are_settings():
+    (block,) = (block for block in code_blocks("yaml") if "routes:" in block)
+    assert set(JudgeSettings(**yaml.safe_load(block)).routes) == {"llm_judge_remote_code", "llm_judge_remote_proofs"}
+
+
+@pytest.mark.parametrize("block", code_blocks("py"))
+def test_what_the_readme_imports_for_a_trainer_is_there(block):
+    """Where the trainer is not, by its source; the calls themselves are run in `tests/trainers`."""
+    (line,) = (node for node in ast.parse(block).body if isinstance(node, ast.ImportFrom))
+    source = (ROOT / f"{line.module.replace('.', '/')}.py").read_text(encoding="utf-8")
+    (exported,) = (
+        ast.literal_eval(node.value)
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign) and node.targets[0].id == "__all__"
+    )
+    assert {name.name for name in line.names} <= set(exported)
 
 
 def test_servers_are_registered_and_found_as_the_readme_says(tmp_path, capsys):
