@@ -19,6 +19,7 @@ from llm_judge_remote.ruling import Ruling
 from llm_judge_remote.sample import Sample
 from llm_judge_remote.scoring.fallback import Calibrations, Fallback
 from llm_judge_remote.scoring.standby import Standby
+from llm_judge_remote.setting_types import is_registry
 from llm_judge_remote.settings import JudgeSettings
 
 __all__ = ["Call", "Plan", "Row"]
@@ -50,7 +51,9 @@ class Plan:
 
     def _job(self, sample: Sample, reference: str) -> Job[Ruling]:
         job = self.examiner.examine(sample, reference)
-        if self.cache is None:
+        # Behind a registry nobody can tell which model `auto` stands for, now and the next time.
+        is_unclear = self.settings.model_name == "auto" and any(map(is_registry, self.settings.server_url))
+        if self.cache is None or is_unclear:
             return job
         return remembering(job, self.cache, self.settings.server_url, lambda ruling: ruling.score is not None)
 

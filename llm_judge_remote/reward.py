@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from llm_judge_remote.columns import columns, is_column
 from llm_judge_remote.errors import JudgingFailedError
 from llm_judge_remote.judge import Judge
-from llm_judge_remote.judgement import Judgement
+from llm_judge_remote.judgement import Judgement, Outcome
 from llm_judge_remote.layers import CallSettings
 from llm_judge_remote.routing import Route, Router
 from llm_judge_remote.sample import Sample
@@ -110,7 +113,7 @@ def compute_score(
     solution_str = solution_str if solution_strs is None else solution_strs
     ground_truth = ground_truth if ground_truths is None else ground_truths
     extra_info = extra_info if extra_infos is None else extra_infos
-    if solution_strs is not None or is_column(data_source) or is_column(solution_str):
+    if solution_strs is not None or is_column(data_source) or _is_batch(solution_str, ground_truth):
         return compute_score_batched(data_source, solution_str, ground_truth, extra_info, **kwargs)
     return _score([(data_source, solution_str, ground_truth, extra_info)], kwargs)[0]
 
@@ -162,24 +165,37 @@ async def compute_score_async(
         ground_truth if ground_truths is None else ground_truths,
         extra_info if extra_infos is None else extra_infos,
     )
-    if solution_strs is not None or is_column(row[0]) or is_column(row[1]):
+    if solution_strs is not None or is_column(row[0]) or _is_batch(row[1], row[2]):
         return await _score_async(list(zip(*columns(*row), strict=True)), kwargs)
     return (await _score_async([row], kwargs))[0]
 
 
 def _score(rows: Sequence[_Row], kwargs: Mapping[str, Any]) -> list[Any]:
     batch = _Batch(rows, kwargs)
-    with batch.whole():
+    if not batch.others:
         batch.put(batch.judge.score(batch.judged, batch.settings, each=batch.each))
+        return batch.shown()
+    with ThreadPoolExecutor(1) as beside, batch.whole():
+        # Rules stay in the caller's thread: some stop themselves by a signal, which only the main thread gets.
+        judged = beside.submit(batch.judge.score, batch.judged, batch.settings, each=batch.each)
+        try:
+            batch.score_others()
+        finally:
+            batch.put(judged.result())
     return batch.shown()
 
 
 async def _score_async(rows: Sequence[_Row], kwargs: Mapping[str, Any]) -> list[Any]:
     batch = _Batch(rows, kwargs)
-    if batch.others:  # they may take their time, and are no coroutines
-        await asyncio.to_thread(batch.score_others)
-    with batch.whole():
+    if not batch.others:
         batch.put(await batch.judge.score_async(batch.judged, batch.settings, each=batch.each))
+        return batch.shown()
+    rules = asyncio.ensure_future(asyncio.to_thread(batch.score_others))
+    with batch.whole():
+        try:
+            batch.put(await batch.judge.score_async(batch.judged, batch.settings, each=batch.each))
+        finally:
+            await rules
     return batch.shown()
 
 
@@ -188,6 +204,8 @@ class _Batch:
 
     def __init__(self, rows: Sequence[_Row], kwargs: Mapping[str, Any]) -> None:
         self.settings, defaults = _split(kwargs)
+        deadline = self.settings.deadline
+        self._until = math.inf if deadline is None else time.monotonic() + deadline
         self.judge = _PROCESS.judge(self.settings)
         if kwargs.get("reward_model_tokenizer") is not None:
             self.judge.measure_with(kwargs["reward_model_tokenizer"])
@@ -206,9 +224,12 @@ class _Batch:
             self.each = [routes[index].settings for index in self._places]
 
     def score_others(self) -> None:
-        """Have the rows scored that are not the judge's."""
+        """Have the rows scored that are not the judge's, as far as the call's deadline lets."""
         for index, route in self.others.items():
-            if self._found[index] is None:
+            if time.monotonic() >= self._until:
+                reason = "the call's deadline passed before its scorer's turn"
+                self._found[index] = Judgement(0.0, Outcome.FAILED, reason)
+            else:
                 self._found[index] = route.score(*self._rows[index])
 
     def put(self, judgements: Sequence[Judgement]) -> None:
@@ -219,7 +240,6 @@ class _Batch:
     @contextlib.contextmanager
     def whole(self) -> Iterator[None]:
         """See to it that an error that carries the judge's rows carries all rows of the call."""
-        self.score_others()
         try:
             yield
         except JudgingFailedError as error:
@@ -249,6 +269,11 @@ def _sample(row: Sequence[Any], defaults: Mapping[str, Any], settings: JudgeSett
     return Sample.from_row(
         data_source, solution, ground_truth, extra_info, filter_by_prompt=settings.filter_gt_by_prompt_token
     )
+
+
+def _is_batch(solution: Any, ground_truth: Any) -> bool:
+    """Whether solutions are a list of rows; an empty list beside one reference is an empty chat."""
+    return is_column(solution) and (len(solution) > 0 or not isinstance(ground_truth, str))
 
 
 def _shown(judgements: Sequence[Judgement], settings: JudgeSettings) -> list[Any]:

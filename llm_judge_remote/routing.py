@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -61,6 +62,8 @@ class Route:
         except Exception as error:  # noqa: BLE001 (other people's code; one row may not stop the others)
             reason = f"the scorer of data_source={data_source!r} failed: {type(error).__name__}: {error}"
             return Judgement(0.0, Outcome.FAILED, reason)
+        if math.isnan(score):
+            return Judgement(0.0, Outcome.FAILED, f"the scorer of data_source={data_source!r} gave no number: nan")
         if not 0.0 <= score <= 1.0:
             clipped = 1.0 if score > 1.0 else 0.0
             return Judgement(clipped, Outcome.SCORED, f"the scorer gave {score!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
@@ -45,6 +46,7 @@ _WEIGHT = re.compile(r"weight=([0-9]*\.?[0-9]+)")
 _USER_INFO = re.compile(r"//[^/@]*@")
 _PASSWORD = re.compile(r"(?<=password=)[^&'#\s]+")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # a token of RFC 9110, 5.6.2
+_OTHER_HEADERS = ("authorization", "connection", "content-length", "content-type", "host", "transfer-encoding")
 _API_PATH = re.compile(r"/v1(?:/(?:chat/)?completions|/models)?$", re.IGNORECASE)
 
 
@@ -52,7 +54,7 @@ def _split_addresses(value: object) -> object:
     if isinstance(value, str):
         value = [part for part in (piece.strip() for piece in value.split(",")) if part]
     if isinstance(value, Mapping):  # weights by address, as YAML reads best
-        return [address if weight in (None, 1) else f"{address}#weight={weight}" for address, weight in value.items()]
+        return [f"{address}#weight={_weight(weight)}" for address, weight in value.items()]
     return value
 
 
@@ -101,7 +103,19 @@ def server_address(value: str) -> str:
         raise ValueError(msg)
     path = _API_PATH.sub("", parts.path.rstrip("/")).rstrip("/")
     plain = f"{parts.scheme}://{parts.netloc}{path}"
-    return plain if weight == 1 else f"{plain}#weight={weight:g}"
+    return plain if weight == 1 else f"{plain}#weight={_weight(weight)}"
+
+
+def _weight(value: object) -> str:
+    """A weight as an address carries it."""
+    try:
+        number = 1.0 if value is None else float(str(value))
+    except ValueError:
+        number = math.nan
+    if not 1e-6 <= number <= 1e9:
+        msg = f"has the weight {value!r}; give a number above 0, or leave the server out"
+        raise ValueError(msg)
+    return f"{number:.6f}".rstrip("0").rstrip(".")
 
 
 def without_secrets(text: str) -> str:
@@ -137,8 +151,8 @@ def _address(value: str) -> str:
 
 
 def _header(value: str) -> str:
-    if not _HEADER.fullmatch(value):
-        msg = "is no name of an HTTP header"
+    if not _HEADER.fullmatch(value) or value.lower() in _OTHER_HEADERS:
+        msg = "is no name for a header of one's own"
         raise ValueError(msg)
     return value
 
@@ -200,14 +214,21 @@ class Routes(Mapping[str, Mapping[str, Any]]):
 
 def _routes(value: object) -> object:
     if isinstance(value, str):
-        value = yaml.safe_load(value) if value.strip() else None
+        try:
+            value = yaml.safe_load(value) if value.strip() else None
+        except yaml.YAMLError:  # whose words would show what it could not read
+            msg = "is no mapping of prefixes to settings, in YAML or JSON"
+            raise ValueError(msg) from None
     if value is None or isinstance(value, Routes):
         return value
     if not isinstance(value, Mapping):
         msg = "is no mapping of prefixes to settings"
         raise ValueError(msg)
     for prefix, profile in value.items():
-        if not isinstance(prefix, str) or not prefix or not isinstance(profile, (Mapping, type(None))):
+        is_profile = profile is None or (
+            isinstance(profile, Mapping) and all(isinstance(name, str) for name in profile)
+        )
+        if not isinstance(prefix, str) or not prefix or not is_profile:
             msg = f"holds {prefix!r}, which is no prefix of a data_source with a mapping of settings"
             raise ValueError(msg)
     return Routes({prefix: profile or {} for prefix, profile in value.items()})

@@ -151,7 +151,7 @@ class Board:
             load.taken -= count
             if load.shared:
                 load.shared -= count
-                load.channel.shared_limits[load.server.address].give_back(count)
+                load.shared_limit.give_back(count)
 
     def forget(self, load: Load) -> None:
         """The load is not under way any more."""

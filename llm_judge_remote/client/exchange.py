@@ -71,6 +71,11 @@ class Exchange:
             self._sessions.retire(address)
             self.forget(address)
 
+    def welcome(self, addresses: Iterable[str]) -> None:
+        """These servers are used, perhaps again."""
+        for address in addresses:
+            self._sessions.welcome(address)
+
     def close(self) -> None:
         """Close all connections; requests under way end with an error."""
         self._sessions.close()
@@ -91,14 +96,16 @@ class Exchange:
         return self._capabilities.get((address,), ask, Attempt(), until)
 
     def probe(self, address: str, attempt: Attempt) -> None:
-        """Ask a server whether it is well; one that has no way to say so, and answers, counts as well.
+        """Ask a server whether it is well; one that answers anything but 503 counts as well.
+
+        Many have no such endpoint, or a gateway before it; whether they judge, a trial will show.
 
         Raises:
             ServerError: It is not, or not there.
         """
         timeout = min(self._timeout, self._connection.connect_timeout)
         response = self._sessions.get(address).request("GET", HEALTH_PATH, timeout=timeout, attempt=attempt)
-        if response.status >= 500:
+        if response.status == 503:
             raise status_error(response.status, response.headers, response.body, address)
 
     def send(

@@ -76,14 +76,15 @@ class Fleet:
             pool.absence = self._absence()
             pool.replace({self._server(address): weights[address] for address in addresses})
 
+        self.channel.exchange.welcome(addresses)
         dispatcher.change(put)
         self.channel.exchange.retire(gone)
+        for address in gone:
+            self.channel.shared_limits.pop(address, None)
         return gone
 
     def _absence(self) -> str:
-        """Why there is no server, if there is none."""
-        said = [
-            watch.error or f"{watch.registry.name} {'lists none' if watch.looked else 'is being looked up'}"
-            for watch in self._watches
-        ]
-        return "; ".join(said)
+        """Why there is no server, if there is none; "" before all have been looked up."""
+        if not all(watch.looked for watch in self._watches):
+            return ""
+        return "; ".join(watch.error or f"{watch.registry.name} lists none" for watch in self._watches)

@@ -46,7 +46,9 @@ def next_load(board: Board, channel: Channel, now: float) -> tuple[Load | None, 
             return _fill(board, Load(channel, Attempt(), server), group, size, now), now
         size = shared_limit.take(size)
         if size:
-            return _fill(board, Load(channel, Attempt(), server, shared=size), group, size, now), now
+            return _fill(
+                board, Load(channel, Attempt(), server, shared_limit=shared_limit, shared=size), group, size, now
+            ), now
         wake = min(wake, now + _POLL_S)
     # With all servers full, the next answer is what to wait for.
     return _give_up(board, channel, now) if is_placeless and channel.pool.is_down else (None, wake)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from llm_judge_remote.client.channel import Channel
 from llm_judge_remote.client.chat import ChatRequest
@@ -80,7 +81,8 @@ class Load:
         questions: What is asked.
         taken: Conversations that it was given room for.
         beside: Others in flight at the server then.
-        shared: Slots of the shared limit that it holds.
+        shared_limit: What it holds slots of, if its server's limit is shared.
+        shared: How many.
         error: Why it is not sent at all.
         sent_at: Monotonic time.
         until: Monotonic time at which the first of those who wait gives up.
@@ -98,6 +100,7 @@ class Load:
     questions: list[Question] = field(default_factory=list)
     taken: int = 0
     beside: int = 0
+    shared_limit: Any = None
     shared: int = 0
     error: ServerError | None = None
     sent_at: float = 0.0

@@ -169,6 +169,8 @@ class Runtime:
             gone += fleet.update(self.dispatcher)
         for address in set(gone) - {server.address for fleet in self._fleets for server in fleet.channel.pool.servers}:
             self._servers.pop(address, None)
+            for key in [key for key in self._shared_limits if key[1] == address]:
+                self._shared_limits.pop(key).close()
 
     def _server(self, address: str, most: int) -> Server:
         server = self._servers.get(address)

@@ -105,11 +105,11 @@ class Session:
             if is_last:
                 self.close()
 
-    def retire(self) -> None:
-        """Close as soon as nothing is under way."""
+    def retire(self, *, after_next: bool = False) -> None:
+        """Close as soon as nothing is under way; or, if there is nothing yet, after the next request."""
         with self._lock:
             self._is_retired = True
-            is_last = not self._under_way
+            is_last = not (self._under_way or after_next)
         if is_last:
             self.close()
 

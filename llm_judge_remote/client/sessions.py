@@ -42,6 +42,7 @@ class Sessions:
         self._open: dict[str, Session] = {}
         self._lock = threading.Lock()
         self._closed = False
+        self._retired: set[str] = set()
 
     def get(self, address: str) -> Session:
         """The session of a server."""
@@ -50,9 +51,13 @@ class Sessions:
             with self._lock:
                 session = self._open.get(address)
                 if session is None:
-                    session = self._open[address] = self.open(address)
+                    session = self.open(address)
                     if self._closed:
                         session.close()
+                    elif address in self._retired:
+                        session.retire(after_next=True)  # for one that was on its way there
+                    else:
+                        self._open[address] = session
         return session
 
     def open(self, address: str) -> Session:
@@ -68,9 +73,15 @@ class Sessions:
     def retire(self, address: str) -> None:
         """The server is used no more; its session is closed when nothing is under way there."""
         with self._lock:
+            self._retired.add(address)
             session = self._open.pop(address, None)
         if session is not None:
             session.retire()
+
+    def welcome(self, address: str) -> None:
+        """The server is used, perhaps again."""
+        with self._lock:
+            self._retired.discard(address)
 
     def close(self) -> None:
         """Close all connections; requests under way end with an error."""

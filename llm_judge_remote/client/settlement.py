@@ -28,6 +28,8 @@ Outcome = Sequence[ChatReply | ServerError] | ServerError | NoBatchEndpointError
 Delivery = tuple[Entry, ChatReply | Exception]
 
 _SILENCE_S = 1.0
+_REFUSED_WAIT_S = 0.5
+_LONGEST_REFUSED_WAIT_S = 8.0
 _MOST_REJECTIONS = 20  # of one request by busy servers, before they count as failures
 
 
@@ -85,8 +87,9 @@ def _settle_failure(board: Board, load: Load, server: Server, error: ServerError
     error = error.with_traceback(None)  # which would keep the request alive
     is_absent = _is_absent(error, server)
     _blame(board, load, server, error, now)
-    if is_absent or _is_taken_elsewhere(load, server, error, now):
-        _send_elsewhere(board, load, server, error)
+    elsewhere = 0.0 if is_absent else _time_to_go_elsewhere(load, server, error, now)
+    if elsewhere is not None:
+        _send_elsewhere(board, load, server, error, now + elsewhere if elsewhere else 0.0)
         return []
     is_chunk = len(load.questions) > 1
     if is_chunk and _may_be_one_s_fault(error):
@@ -147,7 +150,7 @@ def _blame(board: Board, load: Load, server: Server, error: ServerError, now: fl
         server.has_batch_endpoint = None  # it may have been restarted, with another version
 
 
-def _send_elsewhere(board: Board, load: Load, server: Server, error: ServerError) -> None:
+def _send_elsewhere(board: Board, load: Load, server: Server, error: ServerError, at: float) -> None:
     """It was not the requests' fault: they go to whoever takes them, and keep their attempts for that."""
     questions = _unanswered(load)
     for question in questions:
@@ -155,26 +158,41 @@ def _send_elsewhere(board: Board, load: Load, server: Server, error: ServerError
         question.attempts -= isinstance(error, ServerUnavailableError)  # it was not sent
         for entry in question.entries:
             entry.submission.last_errors[entry.index] = error
-    if questions:
+    if at:
+        for question in questions:
+            board.delay(question, at)
+    elif questions:
         board.rush(load.channel, questions)
 
 
 def _blame_for_silence(load: Load, server: Server, now: float) -> None:
     """A request was given up: that says something of a server that has not answered any since it was sent."""
-    if server.answered_at < load.sent_at <= now - _SILENCE_S:
+    patience = min(_SILENCE_S, (load.until - load.sent_at) / 2)
+    if server.answered_at < load.sent_at <= now - patience:
         error = f"{server.address} had answered nothing for {now - load.sent_at:.3g} s when nobody waited any more"
         server.failed(now, error, is_trial=load.is_trial)
     elif load.is_trial:
         server.abandoned()
 
 
-def _is_taken_elsewhere(load: Load, server: Server, error: ServerError, now: float) -> bool:
-    """Whether a server refuses what another may take: it serves another model, say."""
-    if error.retryable or not Refusals.is_one(error) or len(load.channel.pool.servers) == 1:
-        return False
-    kind, channel = load.questions[0].kind, load.channel
-    channel.refusals.note(server.address, kind, error, now)
-    return not {each.address for each in channel.pool.servers}.issubset(channel.refusals.of(kind, now))
+def _time_to_go_elsewhere(load: Load, server: Server, error: ServerError, now: float) -> float | None:
+    """Seconds until a request that a server refuses may be asked of another, which may serve it; None: of none.
+
+    Where all others are down they are waited for, as in an outage, and the one that refuses is asked ever less.
+    """
+    channel = load.channel
+    if error.retryable or not Refusals.is_one(error) or len(channel.pool.servers) == 1:
+        return None
+    question = load.questions[0]
+    channel.refusals.note(server.address, question.kind, error, now)
+    refused = channel.refusals.of(question.kind, now)
+    others = [each for each in channel.pool.servers if each.address not in refused]
+    if any(each.down_since is None for each in others):
+        return 0.0
+    began = min(entry.submission.began for each in load.questions for entry in each.entries)
+    if not others or channel.pool.patience(now, began) <= 0:
+        return None
+    return min(_REFUSED_WAIT_S * 2.0 ** len(question.failed_at), _LONGEST_REFUSED_WAIT_S)
 
 
 def _has_fresh_server(question: Question) -> bool:

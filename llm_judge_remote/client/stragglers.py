@@ -34,8 +34,8 @@ def ask_stragglers_again(board: Board, now: float) -> float:
         if key not in patience:
             known = _known(channel, server, len(load.questions))
             patience[key] = _patience(known, len(load.questions), draining=board.is_draining)
-        silent_at = _silent_at(load, channel, server, patience[key])
-        if now >= silent_at and server.down_since is None and not channel.pool.is_last(server):
+        silent_at = _silent_at(load, channel, server)
+        if now >= silent_at and server.down_since is None and _is_alone_in_it(load, channel, server, now):
             _leave(board, server, now)
             continue
         soonest = min(soonest, max(silent_at, now + _SILENCE_S / 4))
@@ -50,7 +50,7 @@ def ask_stragglers_again(board: Board, now: float) -> float:
         late = [question for question in load.questions if not (question.settled or question.is_rushed)]
         # A late chunk is charged as the one request that it is: its conversations wait for each other, not for long
         # replies of their own.
-        if late and (now >= must or channel.hedge_budget.spend(1)):
+        if late and (now >= must or load.is_trial or channel.hedge_budget.spend(1)):
             load.was_hedged = True
             board.counters.hedged += len(late)
             for question in late:
@@ -61,19 +61,31 @@ def ask_stragglers_again(board: Board, now: float) -> float:
     return soonest
 
 
-def _silent_at(load: Load, channel: Channel, server: Server, patience: float) -> float:
+def _silent_at(load: Load, channel: Channel, server: Server) -> float:
     """When a server that answers nothing at all counts as one that hangs.
 
     As long as its answers and those of its neighbours are too few for a quantile, by the longest of them; while there
     are none at all, when half the time of those who wait has passed.
     """
     since = max(load.sent_at, server.answered_at)
-    if not math.isinf(patience):
-        return since + max(_SILENT * patience, _SILENCE_S)
+    size = len(load.questions)
+    patience = _patience(_known(channel, server, size), size, draining=False)
     longest = max(each.latencies.quantile(1.0) for each in (server, *channel.pool.servers))
+    if not math.isinf(patience):
+        return since + max(_SILENT * patience, longest, _SILENCE_S)
     if longest:
         return since + max(_LONGEST * longest, _SILENCE_S)
     return (load.sent_at + load.until) / 2 if since == load.sent_at else math.inf
+
+
+def _is_alone_in_it(load: Load, channel: Channel, server: Server, now: float) -> bool:
+    """Whether another server does better: is idle, or has answered lately. Else it is the work that takes long."""
+    lately = (max(load.sent_at, server.answered_at) + now) / 2
+    return any(
+        each.down_since is None and (not each.in_flight or each.answered_at >= lately)
+        for each in channel.pool.servers
+        if each is not server
+    )
 
 
 def _leave(board: Board, server: Server, now: float) -> None:
@@ -88,7 +100,7 @@ def _leave(board: Board, server: Server, now: float) -> None:
             continue
         load.was_hedged = True
         for question in load.questions:
-            if not (question.settled or question.is_rushed):
+            if not (question.settled or question.is_rushed or question.hedges):  # one copy of each is enough
                 board.counters.hedged += 1
                 question.hedges += 1
                 board.rush(load.channel, [question])

@@ -24,6 +24,7 @@ from llm_judge_remote.errors import ConfigError
 from llm_judge_remote.integrations.chat_arguments import Arguments
 from llm_judge_remote.integrations.chat_completion import ChatCompletion
 from llm_judge_remote.reward import process_judge
+from llm_judge_remote.setting_types import without_secrets
 from llm_judge_remote.settings import JudgeSettings
 
 __all__ = ["Chat", "Completions", "JudgeClient"]
@@ -75,7 +76,7 @@ class JudgeClient:
         return _rebuilt, (self.settings,)
 
     def __repr__(self) -> str:
-        return f"JudgeClient({list(self.settings.server_url)})"
+        return f"JudgeClient({list(map(without_secrets, self.settings.server_url))})"
 
 
 def _rebuilt(settings: JudgeSettings) -> JudgeClient:

@@ -14,6 +14,7 @@ from llm_judge_remote.redteam.report import AttackResult, RedTeamReport, reasons
 from llm_judge_remote.redteam.target import Target
 from llm_judge_remote.sample import Sample
 from llm_judge_remote.scoring.lexical import PLACEHOLDERS
+from llm_judge_remote.setting_types import without_secrets
 from llm_judge_remote.settings import JudgeSettings
 
 __all__ = ["DATA_SOURCE", "best_verdict", "red_team"]
@@ -109,7 +110,7 @@ def _told(settings: JudgeSettings) -> dict[str, str | bool]:
     """What a reader must know of the settings to place the figures; never a key."""
     template = settings.prompt_template
     return {
-        "server_url": ",".join(settings.server_url),
+        "server_url": ",".join(map(without_secrets, settings.server_url)),
         "model_name": settings.model_name,
         "prompt_template": template if template in template_names() else "(a text of its own)",
         "scoring": settings.scoring,

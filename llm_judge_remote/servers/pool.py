@@ -16,6 +16,7 @@ __all__ = ["Patience", "ServerPool"]
 log = logging.getLogger(__name__)
 
 _MOST_KEYS = 65_536
+_FIRST_LOOK_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class ServerPool:
         self._most_requests = most_requests
         self._slack = slack
         self._empty_since: float | None = None
-        self._was_empty_from_the_start = True
+        self._startup_until: float | None = None
         self._said_to_wait = False
         self.servers: tuple[Server, ...] = ()
         self._weights: dict[Server, float] = {}
@@ -91,7 +92,6 @@ class ServerPool:
         self._turns = {server: self._turns.get(server, 0) for server in self.servers}
         if self.servers:
             self._empty_since = None
-            self._was_empty_from_the_start = False
 
     @property
     def is_down(self) -> bool:
@@ -102,10 +102,6 @@ class ServerPool:
     def has_choice(self) -> bool:
         """Whether it matters which group goes where."""
         return len(self.servers) > 1 and self._slack is not None
-
-    def is_last(self, server: Server) -> bool:
-        """Whether no other server answers."""
-        return all(each is server or each.down_since is not None for each in self.servers)
 
     def choose(
         self,
@@ -179,6 +175,7 @@ class ServerPool:
         if not self.servers:
             return self._patience_with_none(now)
         outage = self._patience.outage
+        startup_until = self._wait_for_startup(now)
         ends: list[float] = []
         left: list[float] = []
         for server in self.servers:
@@ -186,7 +183,7 @@ class ServerPool:
             down_since = server.down_since or 0.0
             end = down_since + grace
             if not server.has_answered:
-                end = max(end, down_since + self._patience.startup)
+                end = max(end, min(down_since + self._patience.startup, startup_until))
             ends.append(end)
             left.append(max(end, since + grace) - now)
         tried_in_vain = any(server.failed_trial >= since for server in self.servers)
@@ -199,22 +196,33 @@ class ServerPool:
 
     def unavailable(self) -> ServerUnavailableError:
         """What to tell those who waited long enough."""
-        if not self.servers:
-            return ServerUnavailableError(f"there is no judge server: {self.absence or 'none is known'}", sent=False)
-        worst = self.servers[0]
+        servers = self.servers
+        if not servers:
+            return ServerUnavailableError(
+                f"there is no judge server: {self.absence or 'they are being looked up'}", sent=False
+            )
+        worst = servers[0]
         msg = f"no judge server answers; {worst.address}: {worst.last_error}"
-        if len(self.servers) > 1:
-            msg = f"none of {len(self.servers)} judge servers answers; {worst.address}: {worst.last_error}"
+        if len(servers) > 1:
+            msg = f"none of {len(servers)} judge servers answers; {worst.address}: {worst.last_error}"
         return ServerUnavailableError(msg, server=worst.address, sent=False)
+
+    def _wait_for_startup(self, now: float) -> float:
+        """Until when servers are waited for that have never answered: once, and not after one of them has."""
+        if self._startup_until is None:
+            self._startup_until = now + self._patience.startup
+        if any(server.has_answered for server in self.servers):
+            self._startup_until = -math.inf
+        return self._startup_until
 
     def _patience_with_none(self, now: float) -> float:
         if self._empty_since is None:
             self._empty_since = now
-        grace = self._patience.outage
-        if self._was_empty_from_the_start:
-            grace = max(grace, self._patience.startup)
+        until = max(self._empty_since + self._patience.outage, self._wait_for_startup(now))
+        if not self.absence:  # nobody has looked yet
+            until = max(until, self._empty_since + _FIRST_LOOK_S)
         self._say_that_it_waits()
-        return max(self._empty_since + grace - now, 0.0)
+        return max(until - now, 0.0)
 
     def _has_room(self, server: Server) -> bool:
         return server.room(self.most) > 0 and server.requests < self._most_requests
@@ -231,8 +239,10 @@ class ServerPool:
 
     def _say_that_it_waits(self) -> None:
         """Once: a process that starts together with its servers waits, and is not to be thought dead meanwhile."""
-        if self._said_to_wait or not self._patience.startup or any(server.has_answered for server in self.servers):
+        if self._said_to_wait or not self._patience.startup or self._startup_until == -math.inf:
             return
+        if not (self.servers or self.absence):
+            return  # somebody is just looking them up
         self._said_to_wait = True
         what = "; ".join(f"{server.address}: {server.last_error}" for server in self.servers) or self.absence
         log.warning("waiting up to %g s (startup_timeout) for a judge server: %s", self._patience.startup, what)

@@ -12,6 +12,7 @@ import pytest
 from llm_judge_remote import ConfigError, Judge, JudgeSettings, Outcome, Sample, compute_score_batched
 from llm_judge_remote.servers.registry import register
 from llm_judge_remote.testing import Fault, JudgeServer
+from llm_judge_remote.testing.wire import Answer
 
 CHAT = "/v1/chat/completions"
 
@@ -344,3 +345,38 @@ def test_sleeping_servers_are_woken_for_a_block_and_sleep_again(tmp_path):
             assert (one.sleeping, two.sleeping) == (False, False)
             assert outcomes(judge.score(samples(8))) == {Outcome.JUDGED}
         assert (one.sleeping, two.sleeping) == (True, True)
+
+
+def test_a_server_that_refuses_is_not_hammered_while_those_that_would_not_are_down(free_port):
+    with JudgeServer(model="other") as refuses:
+        settings = {"model_name": "right", "outage_grace": 2.0, "startup_timeout": 0.0}
+        with judge_of(refuses.url, f"http://127.0.0.1:{free_port}", **settings) as judge:
+            judgements = judge.score(samples(1))
+        assert outcomes(judgements) == {Outcome.FALLBACK}
+        assert all("404" in judgement.reason for judgement in judgements)
+        assert len(asked(refuses)) <= 6 * len(judgements)
+
+
+@pytest.mark.parametrize("status", [404, 500, 502])
+def test_a_server_whose_health_nobody_can_ask_is_used_all_the_same(status, monkeypatch):
+    with JudgeServer(judge="REWARD: 0.5") as server, judge_of(server.url, outage_grace=10.0) as judge:
+        server._api._routes["/health"] = {"GET": lambda *_: Answer(status)}
+        server.inject(Fault("status", status=502, times=8))
+        assert outcomes(judge.score(samples(2))) <= {Outcome.JUDGED, Outcome.FALLBACK}
+        assert outcomes(judge.score(samples(2))) == {Outcome.JUDGED}
+
+
+def test_servers_that_come_and_go_leave_nothing_behind(tmp_path):
+    url, limits = f"file://{tmp_path}/judge", str(tmp_path / "limit")
+    settings = {"registry_refresh": 0.1, "startup_timeout": 30, "shared_limit": limits}
+    with judge_of(url, **settings) as judge, servers(4) as all_of_them:
+        for server in all_of_them:
+            with register(url, server.url):
+                deadline = time.monotonic() + 30
+                while [each.address for each in judge.stats().servers] != [server.url]:
+                    assert outcomes(judge.score(samples(1))) == {Outcome.JUDGED}
+                    assert time.monotonic() < deadline
+        (process,) = judge._processes.values()
+        (channel,) = process.runtime._channels.values()
+        assert len(channel.exchange._sessions._open) <= 1
+        assert len(process.runtime._shared_limits) == len(channel.shared_limits) == 1

@@ -1,4 +1,5 @@
 import sys
+import time
 import types
 
 import pytest
@@ -193,3 +194,37 @@ def test_verl_s_reward_model_is_the_judge_where_no_other_is_named():
     with JudgeServer(judge="REWARD: 0.5") as server:
         address = server.url.removeprefix("http://")
         assert compute_score("d", "a", "b", reward_router_address=address, reward_model_tokenizer=None) == 0.5
+
+
+def test_a_slow_scorer_keeps_neither_the_judge_waiting_nor_the_call_beyond_its_deadline(scorers):
+    began = time.monotonic()
+    scorers.slow = lambda **row: time.sleep(0.4) or 1.0
+    with JudgeServer(judge="REWARD: 0.5") as server:
+        found = compute_score_batched(
+            ["rules"] * 20 + ["llm_judge_remote"],
+            ["a"] * 21,
+            ["b"] * 21,
+            server_url=server.url,
+            routes={},
+            scorer="my_scorers:slow",
+            deadline=1.0,
+            return_details=True,
+        )
+    outcomes = [row["judge_outcome"] for row in found]
+    assert (outcomes[0], outcomes[-2], outcomes[-1]) == ("scored", "failed", "judged")
+    assert "deadline" in found[-2]["judge_reason"]
+    assert time.monotonic() - began < 6.0
+
+
+def test_a_scorer_s_nan_is_no_score(scorers):
+    scorers.nan = lambda **row: float("nan")
+    row = compute_score(
+        "rules", "a", "a", routes={}, scorer="my_scorers:nan", server_url="http://127.0.0.1:9", return_details=True
+    )
+    assert (row["score"], row["judge_outcome"]) == (0.0, "failed")
+
+
+def test_an_empty_chat_beside_one_reference_is_a_row():
+    row = compute_score("d", [], "reference", server_url="http://127.0.0.1:9", return_details=True)
+    assert row["judge_outcome"] == "empty_candidate"
+    assert compute_score(None, [], [], server_url="http://127.0.0.1:9") == []

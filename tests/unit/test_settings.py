@@ -9,7 +9,7 @@ import yaml
 from llm_judge_remote import ConfigError, JudgeSettings
 from llm_judge_remote.layers import CallSettings, row_overrides, settings_for_row
 from llm_judge_remote.setting_sources import ALIASES, ENVIRONMENT_ALIASES
-from llm_judge_remote.setting_types import Routes
+from llm_judge_remote.setting_types import Routes, split_weight
 from llm_judge_remote.settings import ROW_FIELDS
 
 # For each field: (as text in the environment, as a value, what both become)
@@ -363,3 +363,37 @@ def test_a_row_reads_neither_the_file_nor_the_environment_again(config_file, mon
     config_file("a: [")
     monkeypatch.setenv("LLM_JUDGE_TOP_P", "0.123")
     assert settings_for_row(call, {"seed": 3}).top_p == call.top_p
+
+
+@pytest.mark.parametrize("weight", [0.00001, 2, 2_000_000, 1.5, "3"])
+def test_a_weight_of_any_size_stays_a_weight(weight):
+    (address,) = JudgeSettings(server_url={"h:1": weight}).server_url
+    assert JudgeSettings(server_url=address).server_url == (address,)
+    assert split_weight(address) == ("http://h:1", float(weight))
+
+
+@pytest.mark.parametrize("weight", [0, -1, float("nan"), float("inf"), "much", 1e-9])
+def test_a_weight_of_no_use_is_refused(weight):
+    with pytest.raises(ConfigError, match="weight"):
+        JudgeSettings(server_url={"h:1": weight})
+
+
+@pytest.mark.parametrize("header", ["Authorization", "content-length", "two words", ""])
+def test_a_routing_header_may_not_be_another_one_s(header):
+    with pytest.raises(ConfigError, match="routing_header"):
+        JudgeSettings(routing_header=header or " x")
+
+
+def test_a_password_in_an_address_is_not_shown():
+    settings = JudgeSettings(server_url="etcd://h:2379/a?user=u&password=secret")
+    assert "secret" not in repr(settings)
+    with pytest.raises(ConfigError) as caught:
+        JudgeSettings(server_url="etcd://user:secret@h:2379/a")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["api_key: sk-secret: x", "- 1", "[", "{1: {2: 3}}"])
+def test_routes_that_cannot_be_read_are_refused_without_being_shown(text):
+    with pytest.raises(ConfigError, match="routes") as caught:
+        JudgeSettings(routes=text)
+    assert "sk-secret" not in str(caught.value)

@@ -51,13 +51,16 @@ def test_what_a_hanging_server_holds_is_asked_of_the_others_and_it_gets_nothing_
 
 
 def test_a_late_answer_of_a_server_that_seemed_to_hang_puts_it_back():
-    game = Game("a", "b")
+    game = Game("a", "b", hedge=False)
     warm(game)
-    game.submit(*[(f"row {n}", f"g{n}") for n in range(8)])
+    game.submit(*[(f"row {n}", f"g{n}") for n in range(40)])
     loads = game.take_all()
+    for load in held_by(game.servers[1], loads):
+        game.settle(load)
     for _ in range(40):
         game.now += 0.1
-        game.take_all()
+        for load in held_by(game.servers[1], game.take_all()):
+            game.settle(load)
     assert game.servers[0].down_since is not None
     game.settle(held_by(game.servers[0], loads)[0])
     assert game.servers[0].down_since is None
@@ -74,6 +77,41 @@ def test_a_server_that_answers_others_meanwhile_does_not_hang():
         game.take_all()
         game.settle(load)
     assert game.servers[0].down_since is None
+
+
+def test_servers_that_are_all_slow_are_none_that_hang():
+    game = Game(*"abcd")
+    warm(game)
+    submission = game.submit(*[(f"row {n}", f"g{n}") for n in range(64)])
+    loads = game.take_all()
+    for _ in range(60):
+        game.now += 0.1
+        loads += game.take_all()
+    assert not any(server.down_since for server in game.servers)
+    assert len(loads) <= 64 * 1.04 + 4 + 1
+    for load in loads:
+        game.settle(load)
+    assert submission.is_over
+
+
+def test_what_a_hanging_server_held_is_copied_once_and_no_more():
+    game = Game(*"abc")
+    warm(game)
+    game.submit(*[(f"row {n}", f"g{n}") for n in range(12)])
+    loads = game.take_all()
+    hanging, *others = game.servers
+    for load in [each for server in others for each in held_by(server, loads)]:
+        game.settle(load)
+    game.health["a"] = AttemptTimeoutError("it hangs at that, too")
+    copies = []
+    for _ in range(200):
+        game.now += 0.1
+        new = game.take_all()
+        copies += new
+        for load in new:
+            if load.server is not hanging:
+                game.settle(load)
+    assert len(copies) <= len(held_by(hanging, loads)) + 1
 
 
 def test_the_last_server_that_is_left_is_not_given_up_for_its_silence():
