@@ -9,7 +9,7 @@ from typing import Any
 from llm_judge_remote.client.board import Board
 from llm_judge_remote.client.channel import Channel, Group
 from llm_judge_remote.client.guard import Attempt
-from llm_judge_remote.client.question import Load, Question
+from llm_judge_remote.client.question import Load, Question, has_fresh_server
 from llm_judge_remote.client.submission import Submission
 from llm_judge_remote.servers.server import Server
 
@@ -17,6 +17,8 @@ __all__ = ["next_load"]
 
 _ALONE_EVERY = 16  # so that the spread of single latencies stays known while chunks are used
 _POLL_S = 0.004  # how often a limit is tried that other processes share
+_FULL_S = 0.05
+_MOST_WAITS = 40
 _WINDOW = 16  # groups of which one is looked for that goes where there is room
 
 
@@ -32,6 +34,13 @@ def next_load(board: Board, channel: Channel, now: float) -> tuple[Load | None, 
     is_placeless = True
     for server, group in _places(channel, urgent, now):
         is_placeless = False
+        if urgent and _waits_for_room(urgent, server):
+            channel.urgent.popleft()
+            for question in urgent:
+                question.is_rushed = False
+                question.held_back += 1
+                board.delay(question, now + _FULL_S)
+            return next_load(board, channel, now)
         size = len(urgent) or _size(board, channel, group, server, now)
         if not size:
             wake = min(wake, channel.first().submission.ready_at)
@@ -52,6 +61,14 @@ def next_load(board: Board, channel: Channel, now: float) -> tuple[Load | None, 
         wake = min(wake, now + _POLL_S)
     # With all servers full, the next answer is what to wait for.
     return _give_up(board, channel, now) if is_placeless and channel.pool.is_down else (None, wake)
+
+
+def _waits_for_room(urgent: Sequence[Question], server: Server) -> bool:
+    """Whether a server is offered that has failed these, while one that has not is only full: a moment is waited."""
+    return server.down_since is None and all(
+        server.address in question.failed_at and question.held_back < _MOST_WAITS and has_fresh_server(question)
+        for question in urgent
+    )
 
 
 def _places(channel: Channel, urgent: Sequence[Question], now: float) -> Iterator[tuple[Server, Group | None]]:

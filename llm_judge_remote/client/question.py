@@ -15,7 +15,7 @@ from llm_judge_remote.client.submission import Entry
 from llm_judge_remote.errors import ServerError
 from llm_judge_remote.servers.server import Server
 
-__all__ = ["Load", "Question"]
+__all__ = ["Load", "Question", "has_fresh_server"]
 
 
 @dataclass(slots=True, eq=False)
@@ -34,6 +34,7 @@ class Question:
         rejections: How often a busy server turned it away.
         retries: Made at the first failure.
         hedges: How often it was asked once more because it took so long.
+        held_back: How often it has waited for room at a server that has not failed it.
         is_delayed: Whether it waits until its next attempt is due.
         is_rushed: Whether it is among those that go next.
         settled: Answered, given up, or failed for good.
@@ -50,6 +51,7 @@ class Question:
     rejections: int = 0
     retries: Retries | None = None
     hedges: int = 0
+    held_back: int = 0
     is_delayed: bool = False
     is_rushed: bool = False
     settled: bool = False
@@ -110,3 +112,9 @@ class Load:
     is_probe: bool = False
     is_hedge: bool = False
     was_hedged: bool = False
+
+
+def has_fresh_server(question: Question) -> bool:
+    """Whether a server answers that has not failed this question."""
+    pool = question.channel.pool
+    return any(server.down_since is None and server.address not in question.failed_at for server in pool.servers)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from llm_judge_remote.client.board import Board
 from llm_judge_remote.client.chat import ChatReply, Passage
 from llm_judge_remote.client.exchange import NoBatchEndpointError
-from llm_judge_remote.client.question import Load, Question
+from llm_judge_remote.client.question import Load, Question, has_fresh_server
 from llm_judge_remote.client.refusals import Refusals
 from llm_judge_remote.client.retry import Retries
 from llm_judge_remote.client.submission import Entry
@@ -110,12 +110,12 @@ def _settle_failure(board: Board, load: Load, server: Server, error: ServerError
             entry.submission.last_errors[entry.index] = error
         if question.loads or question.is_rushed:
             continue  # the other request for it may still be answered
-        has_fresh_server = _has_fresh_server(question)
-        if has_fresh_server and isinstance(error, ServerUnavailableError):
+        has_other = has_fresh_server(question)
+        if has_other and isinstance(error, ServerUnavailableError):
             board.rush(load.channel, [question])  # it never left, so it has not lost an attempt
             continue
         wait = _wait_before_retry(question, error, counts=not is_chunk, paid=paid)
-        if wait and has_fresh_server and len(question.failed_at) == 1:
+        if wait and has_other and len(question.failed_at) == 1:
             wait = 0.0
         paid = True  # a chunk that fails is one request that failed
         if wait is None:
@@ -193,12 +193,6 @@ def _time_to_go_elsewhere(load: Load, server: Server, error: ServerError, now: f
     if not others or channel.pool.patience(now, began) <= 0:
         return None
     return min(_REFUSED_WAIT_S * 2.0 ** len(question.failed_at), _LONGEST_REFUSED_WAIT_S)
-
-
-def _has_fresh_server(question: Question) -> bool:
-    """Whether a server answers that has not failed this request."""
-    pool = question.channel.pool
-    return any(server.down_since is None and server.address not in question.failed_at for server in pool.servers)
 
 
 def _is_absent(error: ServerError, server: Server) -> bool:

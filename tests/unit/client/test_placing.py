@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from llm_judge_remote.errors import ConnectionDroppedError
+from llm_judge_remote.errors import ConnectionDroppedError, InvalidReplyError
 from llm_judge_remote.servers.pool import Patience, ServerPool
 
 _SPEC = importlib.util.spec_from_file_location("schedule_game", Path(__file__).with_name("game.py"))
@@ -154,6 +154,33 @@ def test_a_retry_goes_to_the_next_in_the_group_s_order_at_once():
     assert game.take() is None  # the second failure waits
     game.now += 10.0
     assert game.take().server.address not in (first.server.address, second.server.address)
+
+
+def test_a_retry_waits_a_moment_for_room_at_a_server_that_has_not_failed_it():
+    game = Game("a", "b", most=1, slack=None)
+    game.submit("keeps b full")
+    (other,) = game.take_all()
+    game.submit("row")
+    (first,) = game.take_all()
+    game.settle(first, InvalidReplyError("garbage", server=first.server.address))
+    assert game.take() is None
+    game.settle(other)
+    game.now += 0.1
+    assert game.take().server is other.server
+
+
+def test_a_retry_waits_for_room_no_longer_than_a_moment():
+    game = Game("a", "b", most=1, slack=None)
+    game.submit("keeps b full")
+    game.take_all()
+    game.submit("row")
+    (first,) = game.take_all()
+    game.settle(first, InvalidReplyError("garbage", server=first.server.address))
+    for _ in range(60):
+        game.now += 0.1
+        if (second := game.take()) is not None:
+            break
+    assert second.server is first.server
 
 
 def test_a_server_that_comes_gets_its_share_of_what_waits():
