@@ -10,6 +10,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 TEST := .venvs/test
 VLLM := .venvs/vllm
 FLEET := .venvs/fleet
+VERL := .venvs/verl
+VERL07 := .venvs/verl07
 SKYRL := .venvs/skyrl
 AREAL := .venvs/areal
 BENCH := .venvs/bench
@@ -17,7 +19,7 @@ BENCH := .venvs/bench
 WHEEL = $(firstword $(wildcard dist/llm_judge_remote-*.whl))
 SOURCES := $(shell find llm_judge_remote -type f -not -name '*.pyc' 2>/dev/null) pyproject.toml README.md LICENSE
 
-.PHONY: help test demo test-all test-real test-fleet test-trainers test-skyrl test-areal bench check clean
+.PHONY: help test demo test-all test-real test-fleet test-trainers test-verl test-skyrl test-areal bench check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## ?/\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -47,7 +49,13 @@ test-fleet: $(FLEET)/.wheel ## only the tests with real registries (etcd, Ray, D
 	@$(call show_package,$(FLEET))
 	@$(FLEET)/bin/pytest -q -m fleet --durations=8 tests/fleet tests/chaos
 
-test-trainers: test-skyrl test-areal ## only the tests with real trainers (SkyRL, AReaL)
+test-trainers: test-verl test-skyrl test-areal ## only the tests with real trainers (verl in two releases, SkyRL, AReaL)
+
+test-verl: $(VERL)/.wheel $(VERL07)/.wheel
+	@$(call show_package,$(VERL))
+	@$(VERL)/bin/pytest -q -m trainer --durations=5 tests/trainers/verl
+	@$(call show_package,$(VERL07))
+	@$(VERL07)/bin/pytest -q -m trainer tests/trainers/verl
 
 test-skyrl: $(SKYRL)/.wheel
 	@$(call show_package,$(SKYRL))
@@ -116,6 +124,29 @@ $(FLEET)/.deps: pyproject.toml | dist/.built
 
 $(FLEET)/.wheel: dist/.built $(FLEET)/.deps
 	@$(FLEET)/bin/python -m pip install -qq --force-reinstall --no-deps $(WHEEL)
+	@touch $@
+
+# torch first: verl takes what is there, and this release has a build without CUDA where pip is told where to look.
+$(VERL)/.deps: pyproject.toml | dist/.built
+	@echo "Making the virtual environment $(VERL)"
+	@$(PYTHON) -m venv $(VERL)
+	@$(VERL)/bin/python -m pip install -qq "torch==2.13.0"
+	@$(VERL)/bin/python -m pip install -qq "verl==0.9.1" "$(WHEEL)[dev]"
+	@touch $@
+
+$(VERL)/.wheel: dist/.built $(VERL)/.deps
+	@$(VERL)/bin/python -m pip install -qq --force-reinstall --no-deps $(WHEEL)
+	@touch $@
+
+$(VERL07)/.deps: pyproject.toml | dist/.built
+	@echo "Making the virtual environment $(VERL07)"
+	@$(PYTHON) -m venv $(VERL07)
+	@$(VERL07)/bin/python -m pip install -qq "torch==2.13.0"
+	@$(VERL07)/bin/python -m pip install -qq "verl==0.7.0" "$(WHEEL)[dev]"
+	@touch $@
+
+$(VERL07)/.wheel: dist/.built $(VERL07)/.deps
+	@$(VERL07)/bin/python -m pip install -qq --force-reinstall --no-deps $(WHEEL)
 	@touch $@
 
 $(SKYRL)/.deps: pyproject.toml | dist/.built
