@@ -126,12 +126,13 @@ $(FLEET)/.wheel: dist/.built $(FLEET)/.deps
 	@$(FLEET)/bin/python -m pip install -qq --force-reinstall --no-deps $(WHEEL)
 	@touch $@
 
-# torch first: verl takes what is there, and this release has a build without CUDA where pip is told where to look.
+# torch first: verl takes what is there, and this release has a build without CUDA where pip is told where to look. What
+# stands beside verl it imports without asking for it, or asks for in ways that do not go together any more.
 $(VERL)/.deps: pyproject.toml | dist/.built
 	@echo "Making the virtual environment $(VERL)"
 	@$(PYTHON) -m venv $(VERL)
 	@$(VERL)/bin/python -m pip install -qq "torch==2.13.0"
-	@$(VERL)/bin/python -m pip install -qq "verl==0.9.1" "$(WHEEL)[dev]"
+	@$(VERL)/bin/python -m pip install -qq "verl==0.9.1" "$(WHEEL)[dev]" cachetools fastapi uvicorn
 	@touch $@
 
 $(VERL)/.wheel: dist/.built $(VERL)/.deps
@@ -142,7 +143,7 @@ $(VERL07)/.deps: pyproject.toml | dist/.built
 	@echo "Making the virtual environment $(VERL07)"
 	@$(PYTHON) -m venv $(VERL07)
 	@$(VERL07)/bin/python -m pip install -qq "torch==2.13.0"
-	@$(VERL07)/bin/python -m pip install -qq "verl==0.7.0" "$(WHEEL)[dev]"
+	@$(VERL07)/bin/python -m pip install -qq "verl==0.7.0" "$(WHEEL)[dev]" "transformers<5" "pyarrow<22"
 	@touch $@
 
 $(VERL07)/.wheel: dist/.built $(VERL07)/.deps

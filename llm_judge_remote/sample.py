@@ -118,7 +118,7 @@ def _problem(extra: Mapping[str, Any]) -> str:
         text = as_text(extra.get(name))
         if text:
             return text
-    return last_user_turn(extra.get("prompt"))
+    return last_user_turn(extra.get("prompt")) or last_user_turn(extra.get("raw_prompt"))  # the latter is verl's
 
 
 def _as_texts(value: Any) -> tuple[str, ...]:

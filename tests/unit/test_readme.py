@@ -83,9 +83,17 @@ def test_the_verl_configurations_name_functions_that_exist_and_settings_that_exi
     assert len(blocks) == 2
     for block in blocks:
         function = block.get("reward", block)["custom_reward_function"]
-        assert function["path"].endswith(("pkg://llm_judge_remote", "llm_judge_remote/__init__.py"))
+        assert function["path"].endswith(("pkg://llm_judge_remote", "llm_judge_remote/verl_reward.py"))
         assert callable(getattr(llm_judge_remote, function["name"]))
         assert JudgeSettings.model_fields.keys() >= function.get("reward_kwargs", {}).keys()
+
+
+def test_the_reward_manager_of_the_readme_is_there_and_its_settings_are():
+    (block,) = (yaml.safe_load(block)["reward"] for block in code_blocks("yaml") if "reward_manager:" in block)
+    manager = block["reward_manager"]
+    path = ROOT / (manager["module"]["path"].removeprefix("pkg://").replace(".", "/") + ".py")
+    assert f'"{manager["name"]}"' in path.read_text(encoding="utf-8")
+    assert JudgeSettings.model_fields.keys() >= block["reward_kwargs"].keys()
 
 
 def test_the_package_s_file_can_be_loaded_by_its_path_as_older_verl_does():

@@ -154,3 +154,9 @@ def test_a_single_reference_is_one_reference_and_other_kinds_are_refused():
     assert Sample("c", "four").references == ("four",)
     with pytest.raises(TypeError, match="candidate is text"):
         Sample(None, ("r",))
+
+
+def test_the_prompt_that_verl_adds_tells_the_problem_where_nothing_else_does():
+    turns = [{"role": "user", "content": "What is 2 + 2?"}]
+    assert Sample.from_row("d", "4", "4", {"raw_prompt": turns}).problem == "What is 2 + 2?"
+    assert Sample.from_row("d", "4", "4", {"raw_prompt": turns, "problem": "other"}).problem == "other"
