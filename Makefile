@@ -24,7 +24,7 @@ SOURCES := $(shell find llm_judge_remote -type f -not -name '*.pyc' 2>/dev/null)
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## ?/\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-test: $(TEST)/.wheel ## unit and socket tests against the installed wheel (no vLLM; about three minutes)
+test: $(TEST)/.wheel ## unit and socket tests against the installed wheel (no vLLM; about five minutes)
 	@$(call show_package,$(TEST))
 	@$(TEST)/bin/pytest -q
 
