@@ -208,8 +208,11 @@ def test_a_step_is_scored_while_one_server_is_killed_one_moves_and_one_joins(fle
     assert is_right(details, range(ROWS))
     asked = {process.url: {number for _, number in process.asked()} for process in fleet.processes}
     assert all(number in asked[row["judge_server"]] for number, row in enumerate(details))
-    assert fleet.asked() - ROWS <= 0.03 * ROWS
-    assert sum(row["judge_attempts"] for row in details) - ROWS <= 0.03 * ROWS
+    # No server is slow here: rows that are asked once more for being late show how busy this machine is otherwise, and
+    # come on top of what the changes cost.
+    late = sum(row["judge_hedged"] for row in details)
+    assert fleet.asked() - ROWS <= 0.03 * ROWS + min(late, 0.02 * ROWS)
+    assert sum(row["judge_attempts"] for row in details) - ROWS <= 0.03 * ROWS + min(late, 0.02 * ROWS)
 
     shares, total = fleet.shares(joined.since + 2 * REFRESH_S, ended)
     assert total > 0.1 * ROWS, "it was over before there was anything to share"
