@@ -16,6 +16,7 @@ from types import TracebackType
 import requests
 
 from llm_judge_remote.errors import JudgeError
+from llm_judge_remote.servers.registry import Registration, register
 from llm_judge_remote.serving import guard
 
 __all__ = ["Engine", "EngineError", "Progress", "free_port"]
@@ -81,6 +82,7 @@ class Engine:
         self._grace = grace
         self._guard: subprocess.Popen[bytes] | None = None
         self._lifeline: int | None = None
+        self._registration: Registration | None = None
 
     def __enter__(self) -> Engine:
         """Start the server; it needs a while to get well: see `wait_until_healthy`."""
@@ -163,6 +165,19 @@ class Engine:
                     on_progress(passed, self.last_lines(1))
                 time.sleep(interval)
 
+    def register(self, registry: str, ttl: float = 30.0) -> None:
+        """Put the server on a registry's list; it is taken off before the server ends.
+
+        Args:
+            registry: The registry's URL; see `servers.registry`.
+            ttl: Seconds that the entry stays if this process is killed.
+
+        Raises:
+            RegistryError: The registry takes no entry.
+            ConfigError: It is none that could be used.
+        """
+        self._registration = register(registry, self.url, ttl)
+
     def _is_healthy(self, session: requests.Session) -> bool:
         try:
             return session.get(self._health_url, timeout=_HEALTH_TIMEOUT_S).status_code == 200
@@ -179,6 +194,9 @@ class Engine:
 
     def stop(self) -> None:
         """End the server and its children: SIGTERM, and SIGKILL after the grace. Returns when all are gone."""
+        if self._registration is not None:
+            self._registration.close()
+            self._registration = None
         if self._guard is None or self._guard.returncode is not None:
             self._release()
             return

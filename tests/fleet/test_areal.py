@@ -9,9 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from llm_judge_remote import Judge, JudgeSettings, Sample
 from llm_judge_remote.servers.registry import lookup, prune, register
+from llm_judge_remote.serving.launch import Engine
+from llm_judge_remote.testing import JudgeServer
 
 pytestmark = pytest.mark.fleet
+
+
+def judge_server(port):
+    """The command that a launcher runs in place of an engine's."""
+    return [sys.executable, "-m", "llm_judge_remote.testing", "--port", str(port)]
 
 
 class Areal:
@@ -75,6 +83,24 @@ def test_areal_reads_what_we_register(both, name):
             assert all(key.startswith(f"{name}/") for key in areal("find_subtree", name))
         assert areal("get_subtree", name) == ["10.0.0.1:8000"]
     assert areal("get_subtree", name) == []
+
+
+def test_areal_reads_what_our_launcher_registered_as_long_as_the_server_lives(both, name, tmp_path):
+    areal, url = both
+    with Engine(judge_server, log=tmp_path / "server.log") as engine:
+        engine.wait_until_healthy(60)
+        assert areal("get_subtree", name) == []
+        engine.register(url)
+        assert areal("get_subtree", name) == [engine.url.removeprefix("http://")]
+    assert areal("get_subtree", name) == []
+
+
+def test_a_judge_uses_what_areal_registered(both, name):
+    areal, url = both
+    with JudgeServer(judge="REWARD: 0.5") as server, Judge(JudgeSettings(server_url=url)) as judge:
+        areal("add_subentry", name, server.url.removeprefix("http://"))
+        (judgement,) = judge.score([Sample("candidate", ("reference",))])
+    assert (judgement.score, judgement.server) == (0.5, server.url)
 
 
 def test_we_read_what_areal_registers(both, name):
