@@ -150,13 +150,13 @@ class Judge:
         runtime = self._process().runtime
         exchange = runtime.channel(self.settings).exchange
 
-        def ask(address: str) -> Capabilities | ServerError:
+        def found(address: str) -> Capabilities | ServerError:
             try:
                 return exchange.capabilities(address, timeout)
             except ServerError as error:
                 return error
 
-        return {address: ask(address) for address in runtime.addresses(self.settings, timeout)}
+        return {address: found(address) for address in runtime.addresses(self.settings, timeout)}
 
     @contextlib.contextmanager
     def awake(self, *, level: int = 1, lock_folder: str | None = None, timeout: float = 300.0) -> Iterator[Judge]:

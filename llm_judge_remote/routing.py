@@ -8,7 +8,6 @@ verl's own rules where verl is installed.
 from __future__ import annotations
 
 import importlib
-import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,13 +20,12 @@ from llm_judge_remote.settings import JudgeSettings
 
 __all__ = ["JUDGED_PREFIX", "Route", "Router", "Scorer"]
 
-log = logging.getLogger(__name__)
-
 JUDGED_PREFIX = "llm_judge_remote"
 
 Scorer = Callable[..., Any]
 """Called with data_source, solution_str, ground_truth and extra_info by name, as verl calls a reward function."""
 
+_MOST_KEPT = 4096  # data sources whose route is remembered
 _VERL = ("verl.utils.reward_score", "default_compute_score")
 
 
@@ -117,9 +115,6 @@ class Router:
         if self._scorer is None:
             raise ConfigError(_unknown(data_source, f"no route of {', '.join(sorted(self._profiles))} begins it"))
         return Route(self._settings, self._scorer)
-
-
-_MOST_KEPT = 4096
 
 
 def _unknown(data_source: str, why: str) -> str:

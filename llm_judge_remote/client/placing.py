@@ -17,8 +17,8 @@ __all__ = ["next_load"]
 
 _ALONE_EVERY = 16  # so that the spread of single latencies stays known while chunks are used
 _POLL_S = 0.004  # how often a limit is tried that other processes share
-_FULL_S = 0.05
-_MOST_WAITS = 40
+_FULL_S = 0.05  # how often room is looked for at a server that has not failed a retry
+_MOST_WAITS = 40  # times that it is, before the one that failed it will do
 _WINDOW = 16  # groups of which one is looked for that goes where there is room
 
 

@@ -27,7 +27,7 @@ __all__ = ["Delivery", "Outcome", "settle"]
 Outcome = Sequence[ChatReply | ServerError] | ServerError | NoBatchEndpointError
 Delivery = tuple[Entry, ChatReply | Exception]
 
-_SILENCE_S = 1.0
+_SILENCE_S = 1.0  # without an answer, before a request that was given up says something of its server
 _REFUSED_WAIT_S = 0.5
 _LONGEST_REFUSED_WAIT_S = 8.0
 _MOST_REJECTIONS = 20  # of one request by busy servers, before they count as failures
@@ -86,7 +86,7 @@ def _settle_answer(
 def _settle_failure(board: Board, load: Load, server: Server, error: ServerError, now: float) -> list[Delivery]:
     error = error.with_traceback(None)  # which would keep the request alive
     is_absent = _is_absent(error, server)
-    _blame(board, load, server, error, now)
+    _blame(board, load, server, error, now, is_absent=is_absent)
     elsewhere = 0.0 if is_absent else _time_to_go_elsewhere(load, server, error, now)
     if elsewhere is not None:
         _send_elsewhere(board, load, server, error, now + elsewhere if elsewhere else 0.0)
@@ -126,7 +126,7 @@ def _settle_failure(board: Board, load: Load, server: Server, error: ServerError
     return told
 
 
-def _blame(board: Board, load: Load, server: Server, error: ServerError, now: float) -> None:
+def _blame(board: Board, load: Load, server: Server, error: ServerError, now: float, *, is_absent: bool) -> None:
     """What a failed request says about its server."""
     count = len(load.questions)
     # A refused chunk says nothing about an endpoint that has answered others.
@@ -137,13 +137,12 @@ def _blame(board: Board, load: Load, server: Server, error: ServerError, now: fl
     if isinstance(error, OverloadedError):
         board.counters.rejected += count
         server.limit.rejected(count, load.beside)
-        is_absent = _is_absent(error, server)
         if is_absent or not server.in_flight:  # else it keeps others
             server.failed(now, str(error), is_busy=True, is_trial=load.is_trial, is_absent=is_absent)
     elif error.answered:
         server.succeeded(now)
     else:
-        server.failed(now, str(error), is_trial=load.is_trial, is_absent=_is_absent(error, server))
+        server.failed(now, str(error), is_trial=load.is_trial, is_absent=is_absent)
         if isinstance(error, AttemptTimeoutError):
             server.limit.timed_out(count)
     if not server.has_batch_endpoint and not isinstance(error, (StatusError, AttemptTimeoutError)):
