@@ -1,23 +1,8 @@
 """Real parts: etcd, Ray, a DNS server. What is missing here is an error: who asks for these tests wants them run."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 import ray
-
-
-def _beside(name):
-    """A module in this folder, which is in no package: the tests are imported as files."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-services = _beside("services")
+import services
 
 
 @pytest.fixture(scope="session")

@@ -1,22 +1,7 @@
-import importlib.util
-import sys
-from pathlib import Path
-
+import areal_parts
 import pytest
 
 from llm_judge_remote.testing import JudgeServer
-
-
-def _beside(name):
-    """A module in this folder, which is in no package: the tests are imported as files."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-areal_parts = _beside("areal_parts")
 
 
 @pytest.fixture(autouse=True)

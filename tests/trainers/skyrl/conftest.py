@@ -1,25 +1,9 @@
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 import skyrl_gym  # what is missing here is an error: who asks for these tests wants them run  # noqa: F401
 from skyrl_gym.envs.registration import registry
 
 from llm_judge_remote.integrations import skyrl  # noqa: F401 (registers the environment)
 from llm_judge_remote.testing import JudgeServer
-
-
-def _beside(name):
-    """A module in this folder, which is in no package: the tests are imported as files."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-_beside("skyrl_episodes")
 
 
 @pytest.fixture(autouse=True)

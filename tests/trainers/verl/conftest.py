@@ -11,7 +11,7 @@ import pytest
 
 from llm_judge_remote.testing import JudgeServer
 
-sys.path.insert(0, str(Path(__file__).parent))  # for `stage`, here and in Ray's workers: this folder is in no package
+# For `stage` in Ray's workers, which know nothing of pytest's `pythonpath`.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))))
 
 with warnings.catch_warnings():

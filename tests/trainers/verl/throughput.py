@@ -22,6 +22,7 @@ CONTENDERS = ("batched", "async", "manager", "nothing")
 JUDGES = {
     "a judge of 128 rows a second (0.5 s each, 64 at once)": ["--service-time", "0.5", "--slots", "64"],
     "a judge of 640 rows a second (0.1 s each, 64 at once)": ["--service-time", "0.1", "--slots", "64"],
+    "a judge of 1,280 rows a second (0.05 s each, 64 at once)": ["--service-time", "0.05", "--slots", "64"],
     "a judge that takes no time": [],
 }
 

@@ -1,21 +1,14 @@
 """Which server a group's samples go to, played without threads and sockets."""
 
-import importlib.util
 import math
 import random
-import sys
 from collections import Counter, defaultdict
-from pathlib import Path
 
 import pytest
+from game import Game, texts
 
 from llm_judge_remote.errors import ConnectionDroppedError, InvalidReplyError
 from llm_judge_remote.servers.pool import Patience, ServerPool
-
-_SPEC = importlib.util.spec_from_file_location("schedule_game", Path(__file__).with_name("game.py"))
-_game = sys.modules.setdefault("schedule_game", importlib.util.module_from_spec(_SPEC))
-_SPEC.loader.exec_module(_game)
-Game, texts = _game.Game, _game.texts
 
 
 def addresses(game):

@@ -1,11 +1,9 @@
 """What goes next, and what becomes of it."""
 
-import importlib.util
 import random
-import sys
-from pathlib import Path
 
 import pytest
+from game import Game, nothing_is_left, texts
 
 from llm_judge_remote.client.chat import ChatReply
 from llm_judge_remote.client.exchange import NoBatchEndpointError
@@ -18,11 +16,6 @@ from llm_judge_remote.errors import (
     ServerUnavailableError,
     StatusError,
 )
-
-_SPEC = importlib.util.spec_from_file_location("schedule_game", Path(__file__).with_name("game.py"))
-game_module = sys.modules.setdefault("schedule_game", importlib.util.module_from_spec(_SPEC))
-_SPEC.loader.exec_module(game_module)
-Game, texts, nothing_is_left = game_module.Game, game_module.texts, game_module.nothing_is_left
 
 
 def rejected(status=400):

@@ -1,19 +1,11 @@
 """Servers that take requests and answer nothing, played without threads and sockets."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
+from game import Game, nothing_is_left
 
 from llm_judge_remote.client.channel import HedgeBudget
 from llm_judge_remote.client.chat import ChatReply
 from llm_judge_remote.errors import AttemptTimeoutError, ServerUnavailableError
-
-_SPEC = importlib.util.spec_from_file_location("schedule_game", Path(__file__).with_name("game.py"))
-_game = sys.modules.setdefault("schedule_game", importlib.util.module_from_spec(_SPEC))
-_SPEC.loader.exec_module(_game)
-Game, nothing_is_left = _game.Game, _game.nothing_is_left
 
 
 def warm(game, rows=60, seconds=0.1):
