@@ -92,6 +92,11 @@ dist/.built: $(SOURCES) | $(TEST)/bin/python
 	@$(TEST)/bin/python -m pip wheel -qq --no-deps --wheel-dir dist .
 	@touch $@
 
+# In each environment: the wheel that was built last, over what it needs.
+.venvs/%/.wheel: dist/.built .venvs/%/.deps
+	@.venvs/$*/bin/python -m pip install -qq --force-reinstall --no-deps $(WHEEL)
+	@touch $@
+
 $(TEST)/bin/python:
 	@echo "Making the virtual environment $(TEST)"
 	@$(PYTHON) -m venv $(TEST)
@@ -101,18 +106,10 @@ $(TEST)/.deps: pyproject.toml | dist/.built
 	@$(TEST)/bin/python -m pip install -qq "$(WHEEL)[dev]"
 	@touch $@
 
-$(TEST)/.wheel: dist/.built $(TEST)/.deps
-	@$(TEST)/bin/python -m pip install -qq --force-reinstall --no-deps $(WHEEL)
-	@touch $@
-
 $(BENCH)/.deps: pyproject.toml | dist/.built
 	@echo "Making the virtual environment $(BENCH), with the clients to compare with"
 	@$(PYTHON) -m venv $(BENCH)
 	@$(BENCH)/bin/python -m pip install -qq "$(WHEEL)[bench]"
-	@touch $@
-
-$(BENCH)/.wheel: dist/.built $(BENCH)/.deps
-	@$(BENCH)/bin/python -m pip install -qq --force-reinstall --no-deps $(WHEEL)
 	@touch $@
 
 $(FLEET)/.deps: pyproject.toml | dist/.built
@@ -120,10 +117,6 @@ $(FLEET)/.deps: pyproject.toml | dist/.built
 	@$(PYTHON) -m venv $(FLEET)
 	@$(FLEET)/bin/python -m pip install -qq "$(WHEEL)[dev,fleet]"
 	@$(FLEET)/bin/python -m pip install -qq --no-deps "areal==1.0.4"
-	@touch $@
-
-$(FLEET)/.wheel: dist/.built $(FLEET)/.deps
-	@$(FLEET)/bin/python -m pip install -qq --force-reinstall --no-deps $(WHEEL)
 	@touch $@
 
 # torch first: verl takes what is there, and this release has a build without CUDA where pip is told where to look. What
@@ -135,10 +128,6 @@ $(VERL)/.deps: pyproject.toml | dist/.built
 	@$(VERL)/bin/python -m pip install -qq "verl==0.9.1" "$(WHEEL)[dev]" cachetools fastapi uvicorn
 	@touch $@
 
-$(VERL)/.wheel: dist/.built $(VERL)/.deps
-	@$(VERL)/bin/python -m pip install -qq --force-reinstall --no-deps $(WHEEL)
-	@touch $@
-
 $(VERL07)/.deps: pyproject.toml | dist/.built
 	@echo "Making the virtual environment $(VERL07)"
 	@$(PYTHON) -m venv $(VERL07)
@@ -146,18 +135,10 @@ $(VERL07)/.deps: pyproject.toml | dist/.built
 	@$(VERL07)/bin/python -m pip install -qq "verl==0.7.0" "$(WHEEL)[dev]" "transformers<5" "pyarrow<22"
 	@touch $@
 
-$(VERL07)/.wheel: dist/.built $(VERL07)/.deps
-	@$(VERL07)/bin/python -m pip install -qq --force-reinstall --no-deps $(WHEEL)
-	@touch $@
-
 $(SKYRL)/.deps: pyproject.toml | dist/.built
 	@echo "Making the virtual environment $(SKYRL)"
 	@$(PYTHON) -m venv $(SKYRL)
 	@$(SKYRL)/bin/python -m pip install -qq "$(WHEEL)[dev]" "skyrl-gym==0.4.0"
-	@touch $@
-
-$(SKYRL)/.wheel: dist/.built $(SKYRL)/.deps
-	@$(SKYRL)/bin/python -m pip install -qq --force-reinstall --no-deps $(WHEEL)
 	@touch $@
 
 # AReaL pins a torch of its own, and the parts that are met here need none.
@@ -168,10 +149,6 @@ $(AREAL)/.deps: pyproject.toml | dist/.built
 	@$(AREAL)/bin/python -m pip install -qq --no-deps "areal==1.0.4"
 	@touch $@
 
-$(AREAL)/.wheel: dist/.built $(AREAL)/.deps
-	@$(AREAL)/bin/python -m pip install -qq --force-reinstall --no-deps $(WHEEL)
-	@touch $@
-
 $(VLLM)/.vllm: deploy/install_vllm.sh
 	@echo "Installing vLLM into $(VLLM)"
 	@PYTHON="$(PYTHON)" deploy/install_vllm.sh $(VLLM)
@@ -180,10 +157,6 @@ $(VLLM)/.vllm: deploy/install_vllm.sh
 $(VLLM)/.deps: $(VLLM)/.vllm pyproject.toml | dist/.built
 	@echo "Installing what the demo needs into $(VLLM)"
 	@$(VLLM)/bin/python -m pip install -qq "$(WHEEL)[demo]"
-	@touch $@
-
-$(VLLM)/.wheel: dist/.built $(VLLM)/.deps
-	@$(VLLM)/bin/python -m pip install -qq --force-reinstall --no-deps $(WHEEL)
 	@touch $@
 
 $(VLLM)/.tests: $(VLLM)/.wheel
