@@ -15,8 +15,8 @@ VERL07 := .venvs/verl07
 SKYRL := .venvs/skyrl
 AREAL := .venvs/areal
 BENCH := .venvs/bench
-# Not `dist/*.whl` alone: what was built for another version must not be taken.
-WHEEL = $(firstword $(wildcard dist/llm_judge_remote-*.whl))
+# The shell looks, not make: make remembers what a folder held before the wheel was built in it.
+WHEEL := $$(ls dist/llm_judge_remote-*.whl)
 SOURCES := $(shell find llm_judge_remote -type f -not -name '*.pyc' 2>/dev/null) pyproject.toml README.md LICENSE
 
 .PHONY: help test demo test-all test-real test-fleet test-trainers test-verl test-skyrl test-areal bench check clean
@@ -94,7 +94,7 @@ dist/.built: $(SOURCES) | $(TEST)/bin/python
 
 # In each environment: the wheel that was built last, over what it needs.
 .venvs/%/.wheel: dist/.built .venvs/%/.deps
-	@.venvs/$*/bin/python -m pip install -qq --force-reinstall --no-deps $(WHEEL)
+	@.venvs/$*/bin/python -m pip install -qq --force-reinstall --no-deps "$(WHEEL)"
 	@touch $@
 
 $(TEST)/bin/python:
