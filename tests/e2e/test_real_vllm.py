@@ -1,7 +1,6 @@
 """The whole way, with real solutions, a real vLLM server and a real, if tiny, model."""
 
 import asyncio
-import json
 import os
 import signal
 import subprocess
@@ -10,6 +9,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import gsm8k
 import pandas as pd
 import pytest
 
@@ -28,8 +28,6 @@ pytestmark = [
     pytest.mark.skipif(not is_installed(), reason="vLLM is not installed here: `make test-real` installs it"),
 ]
 
-SOLUTIONS = Path(__file__).resolve().parents[3] / "shared" / "data" / "gsm8k_model_solutions.jsonl"
-AUTHORS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
 SINGLE = 48
 # Another template than the default one, to which this model always answers 1.0: here its verdicts differ, so that
 # rows which were mixed up would be seen.
@@ -45,15 +43,7 @@ TOKENS = ("judge_prompt_tokens", "judge_completion_tokens")
 @pytest.fixture(scope="module")
 def rows():
     """200 real solutions: of 50 problems, by four models."""
-    if not SOLUTIONS.exists():
-        pytest.skip(f"the real solutions are not here: {SOLUTIONS}")
-    with SOLUTIONS.open(encoding="utf-8") as lines:
-        problems = [json.loads(next(lines)) for _ in range(50)]
-    return [
-        ("gsm8k", problem[author]["solution"], problem["ground_truth"], {"problem": problem["question"]})
-        for problem in problems
-        for author in AUTHORS
-    ]
+    return [("gsm8k", row.text, row.reference, {"problem": row.question}) for row in gsm8k.solutions(50)]
 
 
 @pytest.fixture(scope="module")

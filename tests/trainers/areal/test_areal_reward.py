@@ -7,6 +7,7 @@ import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
 
+import gsm8k
 import pytest
 
 from llm_judge_remote import ConfigError
@@ -169,3 +170,16 @@ async def test_the_function_for_the_event_loop_takes_what_the_wrapper_takes(serv
     assert await async_reward_fn(*given, **data) == 1.0
     named = dict(zip(("prompt", "completions", "prompt_ids", "completion_ids"), given, strict=True))
     assert await async_reward_fn(**named, **data) == 1.0
+
+
+async def test_real_answers_get_the_scores_of_their_own_texts(server, wrapped):
+    real = gsm8k.solutions(8)
+    server.judge = gsm8k.labels(real)
+    rows = [
+        (
+            (TEMPLATE.format(one.question), f"{one.text}<|im_end|>", [1, 2], [3, 4]),
+            {"messages": [{"role": "user", "content": one.question}], "answer": one.reference},
+        )
+        for one in real
+    ]
+    assert await scores(wrapped(reward_fn, max_workers=2), rows) == [float(one.is_correct) for one in real]

@@ -1,4 +1,4 @@
-"""Rows and environments as SkyRL's generator has them; conftest.py makes this file a module."""
+"""Rows and environments as SkyRL's generator has them."""
 
 import skyrl_gym
 

@@ -3,7 +3,9 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import gsm8k
 import pytest
+import skyrl_gym
 from skyrl_episodes import KEYS, PROMPT, RIGHT, WRONG, extras, made
 from skyrl_gym.metrics import aggregate_for_environment
 
@@ -195,3 +197,14 @@ def test_skyrl_averages_the_numbers_of_its_episodes(server):
 
 def test_an_environment_that_took_no_turn_has_metrics(server):
     assert made().get_metrics() == {"turns": 0.0}
+
+
+def test_real_answers_get_the_scores_of_their_own_texts(server):
+    real = gsm8k.solutions(8)
+    server.judge = gsm8k.labels(real)
+    found = []
+    for one in real:
+        env = skyrl_gym.make(ENV_ID, env_config={}, extras=extras(one.reference))
+        env.init([{"role": "user", "content": one.question}])
+        found.append(env.step(one.text)["reward"])
+    assert found == [float(one.is_correct) for one in real]

@@ -81,13 +81,13 @@ def column(items):
     return array
 
 
-def batch(tokenizer, rows, **more):
+def batch(tokenizer, rows, prompt_tokens=PROMPT_TOKENS, answer_tokens=ANSWER_TOKENS, **more):
     """As verl's rollout leaves it: prompts padded on the left, answers on the right."""
     prompts, answers, masks = [], [], []
     for row in rows:
-        prompt = tokenizer.encode(row["prompt"])[-PROMPT_TOKENS:]
-        answer = [*tokenizer.encode(row["answer"]), tokenizer.eos_token_id][:ANSWER_TOKENS]
-        before, after = PROMPT_TOKENS - len(prompt), ANSWER_TOKENS - len(answer)
+        prompt = tokenizer.encode(row["prompt"])[-prompt_tokens:]
+        answer = [*tokenizer.encode(row["answer"]), tokenizer.eos_token_id][:answer_tokens]
+        before, after = prompt_tokens - len(prompt), answer_tokens - len(answer)
         prompts.append([0] * before + prompt)
         answers.append(answer + [0] * after)
         masks.append([0] * before + [1] * (len(prompt) + len(answer)) + [0] * after)
@@ -122,8 +122,22 @@ def configuration(folder, *overrides, path="pkg://llm_judge_remote", name="compu
         return compose("ppo_trainer", [model, group, workers, *function, *settings, *overrides])
 
 
-JUDGE_MANAGER = [
-    "reward.reward_manager.source=importlib",
-    "reward.reward_manager.name=JudgeRewardManager",
-    "reward.reward_manager.module.path=pkg://llm_judge_remote.integrations.verl",
-]
+if IS_OLD:
+    MANAGERS = {name: [f"reward_model.reward_manager={name}"] for name in ("naive", "dapo")}
+    JUDGE_MANAGER = [
+        "reward_model.reward_loop_source=importlib",
+        "reward_model.reward_loop_module_path=pkg://llm_judge_remote.integrations.verl",
+        "reward_model.reward_loop_class_name=JudgeRewardManager",
+    ]
+else:
+    MANAGERS = {
+        "naive": ["reward.reward_manager.name=naive"],
+        "dapo": ["reward.reward_manager.name=dapo", "+reward.reward_kwargs.overlong_buffer_cfg.enable=False"],
+        "gdpo": ["reward.reward_manager.name=gdpo"],
+        "rate_limited": ["reward.reward_manager.name=rate_limited", "+reward.max_concurrent=16"],
+    }
+    JUDGE_MANAGER = [
+        "reward.reward_manager.source=importlib",
+        "reward.reward_manager.name=JudgeRewardManager",
+        "reward.reward_manager.module.path=pkg://llm_judge_remote.integrations.verl",
+    ]

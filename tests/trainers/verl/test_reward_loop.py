@@ -13,12 +13,6 @@ from llm_judge_remote.testing import Fault, JudgeServer
 
 PATHS = {"package": "pkg://llm_judge_remote", "file": verl_reward.__file__}
 FUNCTIONS = ["compute_score", "compute_score_async"]
-MANAGERS = {
-    "naive": [],
-    "dapo": ["+reward.reward_kwargs.overlong_buffer_cfg.enable=False"],
-    "gdpo": [],
-    "rate_limited": ["+reward.max_concurrent=16"],
-}
 
 
 @pytest.fixture(autouse=True)
@@ -37,11 +31,10 @@ def scored(config, data):
 
 @pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
 @pytest.mark.parametrize("name", FUNCTIONS)
-@pytest.mark.parametrize("manager", MANAGERS)
+@pytest.mark.parametrize("manager", stage.MANAGERS)
 def test_each_row_gets_the_judge_s_score(manager, name, path, folder, tokenizer, server, only_loopback):
     rows = stage.rollouts(16)
-    overrides = [f"reward.reward_manager.name={manager}", *MANAGERS[manager]]
-    config = stage.configuration(folder, *overrides, path=path, name=name, server_url=server.url)
+    config = stage.configuration(folder, *stage.MANAGERS[manager], path=path, name=name, server_url=server.url)
     results = scored(config, stage.batch(tokenizer, rows))
     assert [result["reward_score"] for result in results] == [row["score"] for row in rows]
     assert [result["reward_extra_info"] for result in results] == [{"acc": row["score"]} for row in rows]
@@ -49,11 +42,11 @@ def test_each_row_gets_the_judge_s_score(manager, name, path, folder, tokenizer,
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-@pytest.mark.parametrize("manager", MANAGERS)
+@pytest.mark.parametrize("manager", stage.MANAGERS)
 def test_the_keys_are_the_same_when_half_of_the_rows_fall_back(manager, name, folder, tokenizer, server):
     server.inject(Fault("no_verdict", match=lambda conversation: int(conversation.text.split("row=")[1][:1]) % 2 == 0))
-    overrides = [f"reward.reward_manager.name={manager}", *MANAGERS[manager]]
-    config = stage.configuration(folder, *overrides, name=name, server_url=server.url, return_details=True)
+    settings = {"server_url": server.url, "return_details": True}
+    config = stage.configuration(folder, *stage.MANAGERS[manager], name=name, **settings)
     results = scored(config, stage.batch(tokenizer, stage.rollouts(8)))
     infos = [result["reward_extra_info"] for result in results]
     assert [info["judge_fallback"] for info in infos] == [1, 0] * 4
@@ -64,7 +57,7 @@ def test_the_keys_are_the_same_when_half_of_the_rows_fall_back(manager, name, fo
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-@pytest.mark.parametrize("manager", MANAGERS)
+@pytest.mark.parametrize("manager", stage.MANAGERS)
 def test_nothing_is_raised_when_the_judge_dies_midway(manager, name, folder, tokenizer):
     asked = threading.Semaphore(0)
 
@@ -81,10 +74,8 @@ def test_nothing_is_raised_when_the_judge_dies_midway(manager, name, folder, tok
 
         killer = threading.Thread(target=kill)
         killer.start()
-        overrides = [f"reward.reward_manager.name={manager}", *MANAGERS[manager]]
-        config = stage.configuration(
-            folder, *overrides, name=name, server_url=server.url, return_details=True, outage_grace=0.2, max_in_flight=8
-        )
+        settings = {"return_details": True, "outage_grace": 0.2, "max_in_flight": 8}
+        config = stage.configuration(folder, *stage.MANAGERS[manager], name=name, server_url=server.url, **settings)
         results = scored(config, stage.batch(tokenizer, stage.rollouts(48)))
         killer.join(30)
         assert not killer.is_alive()

@@ -15,11 +15,6 @@ from verl.utils.dataset.rl_dataset import RLHFDataset, collate_fn
 from llm_judge_remote import verl_reward
 from llm_judge_remote.testing import Fault, JudgeServer
 
-JUDGE_MANAGER = [
-    "reward_model.reward_loop_source=importlib",
-    "reward_model.reward_loop_module_path=pkg://llm_judge_remote.integrations.verl",
-    "reward_model.reward_loop_class_name=JudgeRewardManager",
-]
 PATHS = {"package": "pkg://llm_judge_remote", "file": verl_reward.__file__}
 
 
@@ -35,11 +30,10 @@ def scored(config, data):
 
 @pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
 @pytest.mark.parametrize("name", ["compute_score", "compute_score_async"])
-@pytest.mark.parametrize("manager", ["naive", "dapo"])
+@pytest.mark.parametrize("manager", stage.MANAGERS)
 def test_each_row_gets_the_judge_s_score(manager, name, path, folder, tokenizer, server, only_loopback):
     rows = stage.rollouts(16)
-    overrides = [f"reward_model.reward_manager={manager}"]
-    config = stage.configuration(folder, *overrides, path=path, name=name, server_url=server.url)
+    config = stage.configuration(folder, *stage.MANAGERS[manager], path=path, name=name, server_url=server.url)
     results = scored(config, stage.batch(tokenizer, rows))
     assert [result["reward_score"] for result in results] == [row["score"] for row in rows]
 
@@ -48,7 +42,7 @@ def test_the_judge_s_manager_works_in_its_reward_loop_too(folder, tokenizer, ser
     server.inject(Fault("no_verdict", match="row=0,"))
     rows = stage.rollouts(8)
     settings = {"server_url": server.url, "fallback": "group_mean"}
-    config = stage.configuration(folder, *JUDGE_MANAGER, **settings)
+    config = stage.configuration(folder, *stage.JUDGE_MANAGER, **settings)
     results = scored(config, stage.batch(tokenizer, rows))
     assert results[0]["reward_score"] == pytest.approx(sum(row["score"] for row in rows[1:]) / 7)
     assert [result["reward_score"] for result in results[1:]] == [row["score"] for row in rows[1:]]
@@ -83,7 +77,7 @@ def test_rows_of_a_parquet_file_read_by_verl_s_own_data_set_are_scored(folder, t
     assert [result["reward_score"] for result in results] == [row["score"] for row in rows]
 
 
-@pytest.mark.parametrize("overrides", [[], JUDGE_MANAGER], ids=["function", "manager"])
+@pytest.mark.parametrize("overrides", [[], stage.JUDGE_MANAGER], ids=["function", "manager"])
 def test_600_rows_on_two_actors_keep_no_more_in_flight_than_configured(overrides, folder, tokenizer, tmp_path):
     rows = stage.rollouts(600)
     environment = {"LLM_JUDGE_MAX_IN_FLIGHT": "12", "LLM_JUDGE_SHARED_LIMIT": str(tmp_path / "limit")}
