@@ -68,6 +68,7 @@ class Bench:
         stub: Another stub server's executable, or None.
         rows_file: Real rows, or "".
         vllm_python: Interpreter that has vLLM, or "".
+        verl_python: Interpreter that has verl, or "".
         client_core: CPU of the clients, or None where there is but one.
         server_core: CPU of the server.
         failures: What did not work, in words.
@@ -80,6 +81,7 @@ class Bench:
     stub: str | None = None
     rows_file: str = ""
     vllm_python: str = ""
+    verl_python: str = ""
     client_core: int | None = None
     server_core: int | None = None
     failures: list[str] = field(default_factory=list)

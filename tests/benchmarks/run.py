@@ -12,6 +12,7 @@ memory             100,000 samples in one call
 real_vllm          a vLLM server on this machine with a small model; only when it is named (see --vllm-python)
 two_vllms          two of them, and vllm-router: prefix-cache hits with and without affinity; only when it is named
 agreement          one of them: ways of asking against labels; only when it is named (see --rows)
+verl               verl's reward worker against one batched call; only when it is named (see --verl-python)
 
 Every run has a fresh client process and a fresh server process, on CPUs of their own where there are two. The server
 is `stub_server.py` unless `--stub` names another one. Figures are medians of `--repeats` runs, contenders in turn.
@@ -37,7 +38,7 @@ import llm_judge_remote
 __all__ = ["main"]
 
 _USUAL = ("client_bound", "server_bound", "tail", "mixed_faults", "overload", "async_and_threads", "memory")
-_REGIMES = (*_USUAL, "real_vllm", "two_vllms", "agreement")
+_REGIMES = (*_USUAL, "real_vllm", "two_vllms", "agreement", "verl")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         stub=options.stub,
         rows_file=options.rows,
         vllm_python=options.vllm_python,
+        verl_python=options.verl_python,
         client_core=cores[0] if len(cores) > 1 else None,
         server_core=cores[-1] if len(cores) > 1 else None,
     )
@@ -89,15 +91,16 @@ def _parser() -> argparse.ArgumentParser:
         prog="run.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    which = "which to run; all but those with a vLLM server if none"
+    which = "which to run; all but those with a vLLM server or verl if none"
     add("regime", nargs="*", choices=[[], *_REGIMES], metavar="REGIME", help=which)
     add("--quick", action="store_true", help="small numbers and one run of each: to see that it works")
     add("--repeats", type=int, help="runs of each contender (3; 1 with --quick)")
     add("--samples", type=int, help="samples, in place of each regime's own number")
     add("--json", metavar="FILE", help="write all figures, those of every single run too")
     add("--stub", metavar="EXE", help="another stub server that takes the options of stub_server.py (-O aside)")
-    add("--rows", metavar="FILE", default="", help="real rows for the last three, as JSON lines; see rows.from_file")
+    add("--rows", metavar="FILE", default="", help="real rows for those with vLLM, as JSON lines; see rows.from_file")
     add("--vllm-python", metavar="EXE", default=sys.executable, help="interpreter of an environment with vLLM")
+    add("--verl-python", metavar="EXE", default="", help="interpreter of an environment with verl and this package")
     return parser
 
 

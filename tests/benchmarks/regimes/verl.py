@@ -1,0 +1,87 @@
+"""verl's reward worker: what is lost against one batched call over the same rows?"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from bench import Bench, Entry, Measured, lines
+from job import BATCH, Job
+from processes import BenchmarkError, Stub, StubOptions
+from table import Table, Target, number
+
+__all__ = ["run"]
+
+_SLOTS = 64
+_SERVICE_MS = (500, 200, 100, 0)
+_ROWS = 1000
+_BATCHED = "compute_score_batched"
+_ASYNC = "compute_score_async, naive"
+_MANAGER = "JudgeRewardManager"
+_SLEEP = "a function that sleeps, naive"
+_ARMS = {_BATCHED: "batched", _ASYNC: "async", _MANAGER: "manager", _SLEEP: "sleep"}
+_CLIENT = Path(__file__).parents[1] / "verl_client.py"
+
+
+def run(bench: Bench) -> list[Table]:
+    """A table for each of four judges, from a slow one to one that takes no time."""
+    if not bench.verl_python:
+        bench.failures.append("verl: name the interpreter of an environment with verl with --verl-python")
+        return []
+    return [_table(bench, milliseconds) for milliseconds in ((0,) if bench.quick else _SERVICE_MS)]
+
+
+def _table(bench: Bench, milliseconds: int) -> Table:
+    count = bench.count(_ROWS, 64)
+    slots = _SLOTS if milliseconds else 0
+    measured = Measured()
+    try:
+        with Stub(StubOptions(service=f"fixed:{milliseconds}", slots=slots), bench.stub) as stub:
+            for repeat in range(bench.repeats):
+                first = repeat % len(_ARMS)
+                for name in [*_ARMS, *_ARMS][first : first + len(_ARMS)]:
+                    bench.say(f"verl, {milliseconds} ms: {name}: run {repeat + 1} of {bench.repeats}")
+                    found = _measure(bench.verl_python, _ARMS[name], stub.url, count, milliseconds)
+                    measured.runs.setdefault(name, []).append(found)
+    except BenchmarkError as error:
+        bench.failures.append(f"verl: {error}")
+
+    def faster(name: str) -> float | None:
+        return measured.ratio(_BATCHED, "wall_s", name)
+
+    def cells(name: str) -> list[str]:
+        return [
+            number(count / (measured.median(name, "wall_s") or 1), 0),
+            number(faster(name)),
+            number(measured.median(name, "unjudged"), 0),
+        ]
+
+    entries = [Entry(name, Job(BATCH, "", count), StubOptions()) for name in _ARMS]
+    rate = f", {_SLOTS} at once: {_SLOTS * 1000 // milliseconds} rows/s at most" if milliseconds else ""
+    return Table(
+        "verl",
+        f"{count} rows of a RewardLoopWorker; the judge takes {milliseconds} ms{rate}",
+        ("contender", "rows/s", "ratio", "not judged"),
+        lines(measured, entries, cells),
+        [
+            f"ratio: rows a second over those of one compute_score_batched; medians of {bench.repeats} processes.",
+            "naive: verl's manager of that name. The function that sleeps waits for one of the judge's places and",
+            "then as long as the judge takes, without a judge: what verl itself costs, which no function can undo.",
+        ],
+        [Target(f"ratio of {name}", faster(name), 0.9, at_least=True) for name in (_ASYNC, _MANAGER)],
+        measured.runs,
+    )
+
+
+def _measure(python: str, arm: str, url: str, count: int, milliseconds: int) -> dict[str, Any]:
+    command = [python, "-W", "ignore", str(_CLIENT), arm, url, str(count), str(milliseconds / 1000), str(_SLOTS)]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LLM_JUDGE_")}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=kept)
+    if done.returncode:
+        msg = f"{arm}: the client failed\n" + "\n".join(done.stderr.splitlines()[-12:])
+        raise BenchmarkError(msg)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
