@@ -56,7 +56,7 @@ class CallSettings:
                     known[name] = plain(value)
             elif name not in self._said:
                 self._said.add(name)
-                log.warning("ignored: %r is no setting of the judge%s", name, nearest(name, JudgeSettings.model_fields))
+                log.warning("ignored: %r is no setting of the judge%s", name, nearest(name, _NAMES))
         key = (repr(sorted(known.items())), _environment())
         settings = self._made.get(key)
         if settings is None:

@@ -92,14 +92,14 @@ def read_config(path: Path, fields: Collection[str]) -> dict[str, Any]:
         raise ConfigError(msg)
     for name in values:
         if name not in fields and name not in ALIASES:
-            msg = f"{path}: unknown setting {name!r}{nearest(str(name), fields)}"
+            msg = f"{path}: unknown setting {name!r}{nearest(str(name), (*fields, *ALIASES))}"
             raise ConfigError(msg)
     return {name: value for name, value in canonical(values).items() if value is not None}
 
 
-def nearest(name: str, fields: Collection[str]) -> str:
-    """The hint to add to an unknown setting's name; "" when nothing is near."""
-    close = difflib.get_close_matches(name, [*fields, *ALIASES], n=1)
+def nearest(name: str, names: Collection[str]) -> str:
+    """The hint to add to an unknown setting's name; "" when none of those that there are is near."""
+    close = difflib.get_close_matches(name, names, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
@@ -111,13 +111,13 @@ def canonical(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: MappingProxyType(value) if isinstance(value, dict) else value for name, value in named.items()}
 
 
-def explain(error: ValidationError, fields: Collection[str], origin: Callable[[str], str]) -> str:
-    """Which setting, its value, where it came from, and what is wrong with it."""
+def explain(error: ValidationError, names: Collection[str], origin: Callable[[str], str]) -> str:
+    """Which setting, its value, where it came from, and what is wrong with it; `names` are those that there are."""
     problems: dict[str, list[str]] = {}
     for problem in error.errors(include_url=False):
         field = str(problem["loc"][0]) if problem["loc"] else "settings"
         if problem["type"] == "extra_forbidden":
-            problems[f"unknown setting {field!r}{nearest(field, fields)}"] = []
+            problems[f"unknown setting {field!r}{nearest(field, names)}"] = []
             continue
         if not problem["loc"]:
             problems[problem["msg"].removeprefix("Value error, ")] = []

@@ -232,7 +232,7 @@ class JudgeSettings(BaseSettings):
             super().__init__(**canonical(values))
         except ValidationError as error:
             fields = type(self).model_fields
-            raise ConfigError(explain(error, fields, lambda field: origin_of(field, values, fields))) from None
+            raise ConfigError(explain(error, _names(), lambda field: origin_of(field, values, fields))) from None
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         shown = tuple(map(without_secrets, self.server_url))
@@ -254,7 +254,7 @@ class JudgeSettings(BaseSettings):
         try:
             cls.__pydantic_validator__.validate_python(dict(values), self_instance=made)
         except ValidationError as error:
-            raise ConfigError(explain(error, cls.model_fields, lambda _: origin)) from None
+            raise ConfigError(explain(error, _names(), lambda _: origin)) from None
         return made
 
     @field_validator("*", mode="before")
@@ -271,8 +271,8 @@ class JudgeSettings(BaseSettings):
         """Refuse names in `routes` that are no settings, before a run has begun."""
         for prefix, profile in (self.routes or {}).items():
             for name in profile:
-                if (name not in type(self).model_fields and name not in ALIASES) or name in ("routes", "scorer"):
-                    msg = f"routes: {prefix}: unknown setting {name!r}{nearest(name, type(self).model_fields)}"
+                if name not in _names() or name in ("routes", "scorer"):
+                    msg = f"routes: {prefix}: unknown setting {name!r}{nearest(name, _names())}"
                     raise ValueError(msg)
         return self
 
@@ -309,3 +309,8 @@ ROW_FIELDS: frozenset[str] = frozenset(
     if isinstance(field.json_schema_extra, dict) and field.json_schema_extra["row"]
 )
 """Fields that a row's `extra_info` may change."""
+
+
+def _names() -> tuple[str, ...]:
+    """Those that a setting may be given by."""
+    return (*JudgeSettings.model_fields, *ALIASES)

@@ -9,20 +9,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from llm_judge_remote.serving.launch import Engine, EngineError
 from llm_judge_remote.serving.small_model import MODEL_NAME, small_server
-from llm_judge_remote.serving.vllm import (
-    VllmServer,
-    is_cpu_build,
-    is_installed,
-    vllm_command,
-    vllm_environment,
-)
+from llm_judge_remote.serving.spec import ServerSpec
+from llm_judge_remote.serving.vllm import is_cpu_build, is_installed, vllm_command, vllm_environment
 
 __all__ = ["running_server"]
 
@@ -54,11 +48,11 @@ def running_server(console: Console, *, model: str | None, log: Path, start_time
         )
         raise EngineError(msg)
     server = _small_server(console) if model is None else _named_server(model)
-    console.print(
-        f"Starting vLLM with {server.served_model_name} (its log: {log}). This takes a minute or so on a CPU."
-    )
+    console.print(f"Starting vLLM with {server.name} (its log: {log}). This takes a minute or so on a CPU.")
     engine = Engine(
-        lambda port: vllm_command(replace(server, port=port)), log=log, environment=vllm_environment(server)
+        lambda port: vllm_command(server.at(port)),
+        log=log,
+        environment=vllm_environment(server),
     )
     try:
         with engine:
@@ -69,12 +63,12 @@ def running_server(console: Console, *, model: str | None, log: Path, start_time
         console.print("The server is stopped.")
 
 
-def _named_server(model: str) -> VllmServer:
+def _named_server(model: str) -> ServerSpec:
     cpu = is_cpu_build()
-    return VllmServer(model, served_model_name=model, enforce_eager=cpu, cpu_kv_cache_gb=4 if cpu else None)
+    return ServerSpec(model=model, enforce_eager=cpu, environment={"VLLM_CPU_KVCACHE_SPACE": "4"} if cpu else {})
 
 
-def _small_server(console: Console) -> VllmServer:
+def _small_server(console: Console) -> ServerSpec:
     console.print(f"Looking for {MODEL_NAME} in the cache folder; it is built there the first time (about 30 s) ...")
     # In a process of its own, whose memory is free again before the server starts.
     built = subprocess.run(

@@ -13,7 +13,8 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 
-from llm_judge_remote.serving.vllm import VllmServer, is_cpu_build
+from llm_judge_remote.serving.spec import ServerSpec
+from llm_judge_remote.serving.vllm import is_cpu_build
 
 __all__ = ["MODEL_NAME", "build_checkpoint", "checkpoint_dir", "find_gguf", "small_model", "small_server"]
 
@@ -108,17 +109,16 @@ def small_model() -> Path:
     return target
 
 
-def small_server(checkpoint: Path) -> VllmServer:
+def small_server(checkpoint: Path) -> ServerSpec:
     """How the checkpoint is served: quick to start, and with the same replies however many are asked for at once."""
-    return VllmServer(
+    return ServerSpec(
         model=str(checkpoint),
         served_model_name=MODEL_NAME,
         dtype="float32",
         max_model_len=4096,
         max_num_seqs=32,
         enforce_eager=True,
-        cpu_kv_cache_gb=1 if is_cpu_build() else None,
-        local_only=True,
+        environment={"HF_HUB_OFFLINE": "1", **({"VLLM_CPU_KVCACHE_SPACE": "1"} if is_cpu_build() else {})},
     )
 
 

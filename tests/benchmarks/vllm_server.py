@@ -7,7 +7,6 @@ import subprocess
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ __all__ = ["BLOCK", "MODEL_NAME", "empty_cache", "running", "small_checkpoint", 
 BLOCK = 32  # the CPU backend takes multiples of 32 only
 _START_S = 900
 # /reset_prefix_cache is there only then.
-_ENVIRONMENT = {"VLLM_SERVER_DEV_MODE": "1"}
+_ENVIRONMENT = {"VLLM_SERVER_DEV_MODE": "1", "VLLM_CPU_KVCACHE_SPACE": "4"}
 _HERE = Path(__file__).parent
 
 
@@ -50,9 +49,9 @@ def running(python: str, checkpoint: Path, folder: Path, *, blocks: int | None =
     extra = ("--block-size", str(BLOCK))
     if blocks is not None:
         extra += ("--num-gpu-blocks-override", str(blocks))
-    server = replace(small_server(checkpoint), cpu_kv_cache_gb=4, extra=extra)
+    server = small_server(checkpoint).model_copy(update={"extra_args": extra})
     with Engine(
-        lambda port: vllm_command(replace(server, port=port), python=python),
+        lambda port: vllm_command(server.at(port), python=python),
         log=folder / "vllm.log",
         environment={**vllm_environment(server), **_ENVIRONMENT},
     ) as engine:

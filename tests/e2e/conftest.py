@@ -1,6 +1,6 @@
 """A real vLLM server with a small model, started once and left by nobody."""
 
-from dataclasses import replace
+import os
 
 import pytest
 
@@ -16,9 +16,10 @@ def vllm(tmp_path_factory):
     """The engine, healthy, with an API key."""
     if not is_installed():
         pytest.skip("vLLM is not installed here: `make test-real` installs it")
-    server = replace(small_server(small_model()), api_key=API_KEY)
+    os.environ["KEY_OF_THE_SERVER"] = API_KEY
+    server = small_server(small_model()).model_copy(update={"api_key_env": "KEY_OF_THE_SERVER"})
     with Engine(
-        lambda port: vllm_command(replace(server, port=port)),
+        lambda port: vllm_command(server.at(port)),
         log=tmp_path_factory.mktemp("vllm") / "vllm.log",
         environment=vllm_environment(server),
     ) as engine:

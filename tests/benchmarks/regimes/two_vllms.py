@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ _GROUP, _AUTHORS = 8, 4
 _START_S = 900
 _BLOCKS = 320  # of each server's KV cache: room for twenty prompts
 _IN_FLIGHT = 32
+_MEMORY = {"VLLM_CPU_KVCACHE_SPACE": "1"}  # GiB
 _SHAPE = {"model_name": vllm_server.MODEL_NAME, "temperature": 0, "structured_output": "on", "max_new_tokens": 16}
 # What takes long is not asked again: it would be counted again.
 _SETTINGS = {**_SHAPE, "timeout": 900, "hedging": "off", "max_retries": 0}
@@ -101,7 +101,7 @@ def _cut(solution: str) -> str:
 def _two_servers(python: str, folder: Path) -> Iterator[list[str]]:
     """Two servers that are well, each with a CPU of its own where there are two."""
     extra = ("--block-size", str(vllm_server.BLOCK), "--num-gpu-blocks-override", str(_BLOCKS))
-    server = replace(small_server(vllm_server.small_checkpoint(python)), cpu_kv_cache_gb=1, extra=extra)
+    server = small_server(vllm_server.small_checkpoint(python)).model_copy(update={"extra_args": extra})
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
     engines: list[Engine] = []
     with ExitStack() as stack:
@@ -109,9 +109,9 @@ def _two_servers(python: str, folder: Path) -> Iterator[list[str]]:
             # /reset_prefix_cache is there in the development mode only.
             own = {"VLLM_SERVER_DEV_MODE": "1", "VLLM_CPU_OMP_THREADS_BIND": str(cores[place])}
             engine = Engine(
-                lambda port: vllm_command(replace(server, port=port), python=python),
+                lambda port: vllm_command(server.at(port), python=python),
                 log=folder / f"vllm{place}.log",
-                environment={**vllm_environment(server), **own},
+                environment={**vllm_environment(server), **_MEMORY, **own},
             )
             engines.append(stack.enter_context(engine))
         for engine in engines:
