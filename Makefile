@@ -14,12 +14,13 @@ VERL := .venvs/verl
 VERL07 := .venvs/verl07
 SKYRL := .venvs/skyrl
 AREAL := .venvs/areal
+DEPLOY := .venvs/deploy
 BENCH := .venvs/bench
 # The shell looks, not make: make remembers what a folder held before the wheel was built in it.
 WHEEL := $$(ls dist/llm_judge_remote-*.whl)
 SOURCES := $(shell find llm_judge_remote -type f -not -name '*.pyc' 2>/dev/null) pyproject.toml README.md LICENSE
 
-.PHONY: help test demo test-all test-real test-fleet test-trainers test-verl test-skyrl test-areal bench check clean
+.PHONY: help test demo test-all test-real test-fleet test-deploy test-trainers test-verl test-skyrl test-areal bench check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## ?/\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,7 +38,7 @@ demo: $(TEST)/.wheel
 	@cd $(TEST) && bin/python -m llm_judge_remote.cli.demo --output ../../demo-output
 endif
 
-test-all: test test-fleet test-trainers test-real ## test, and those with real registries, real trainers and a real vLLM server
+test-all: test test-fleet test-deploy test-trainers test-real ## test, and those with real registries, trainers, balancers and a real vLLM server
 
 test-real: $(VLLM)/.tests ## only the end-to-end tests with a real vLLM server
 	@$(call show_package,$(VLLM))
@@ -48,6 +49,11 @@ test-fleet: $(FLEET)/.wheel ## only the tests with real registries (etcd, Ray, D
 	apt-get install etcd-server dnsmasq-base openssl" >&2; exit 1; }; done
 	@$(call show_package,$(FLEET))
 	@$(FLEET)/bin/pytest -q -m fleet --durations=8 tests/fleet tests/chaos
+
+test-deploy: $(DEPLOY)/.wheel ## only the tests of what is in deploy/, with validators and balancers
+	@command -v nginx > /dev/null || { echo "make test-deploy needs nginx: apt-get install nginx-light" >&2; exit 1; }
+	@$(call show_package,$(DEPLOY))
+	@PATH="$(CURDIR)/$(DEPLOY)/bin:$$PATH" $(DEPLOY)/bin/pytest -q -m deploy --durations=5 tests/deploy
 
 test-trainers: test-verl test-skyrl test-areal ## only the tests with real trainers (verl in two releases, SkyRL, AReaL)
 
@@ -119,6 +125,12 @@ $(FLEET)/.deps: pyproject.toml | dist/.built
 	@$(FLEET)/bin/python -m pip install -qq --no-deps "areal==1.0.4"
 	@touch $@
 
+$(DEPLOY)/.deps: pyproject.toml | dist/.built
+	@echo "Making the virtual environment $(DEPLOY), with validators of manifests and vllm-router"
+	@$(PYTHON) -m venv $(DEPLOY)
+	@$(DEPLOY)/bin/python -m pip install -qq "$(WHEEL)[dev,deploy]"
+	@touch $@
+
 # torch first: verl takes what is there, and this release has a build without CUDA where pip is told where to look. What
 # stands beside verl it imports without asking for it, or asks for in ways that do not go together any more.
 $(VERL)/.deps: pyproject.toml | dist/.built
@@ -161,5 +173,5 @@ $(VLLM)/.deps: $(VLLM)/.vllm pyproject.toml | dist/.built
 
 $(VLLM)/.tests: $(VLLM)/.wheel
 	@echo "Installing the test tools into $(VLLM)"
-	@$(VLLM)/bin/python -m pip install -qq "$(WHEEL)[dev]"
+	@$(VLLM)/bin/python -m pip install -qq "$(WHEEL)[dev,dns,etcd]"
 	@touch $@

@@ -9,6 +9,7 @@ import typer
 import llm_judge_remote
 from llm_judge_remote.cli.demo import demo
 from llm_judge_remote.cli.redteam import redteam
+from llm_judge_remote.cli.serve import serve
 
 __all__ = ["app"]
 
@@ -16,6 +17,7 @@ __all__ = ["app"]
 app = typer.Typer(name="llm-judge-remote", add_completion=False, no_args_is_help=True, rich_markup_mode=None)
 app.command()(demo)
 app.command()(redteam)
+app.command()(serve)
 
 
 def _show_version(wanted: bool) -> None:

@@ -52,8 +52,8 @@ class Engine:
     Args:
         command: Makes the command line from the port to listen on.
         log: File that takes what the server prints; it is overwritten.
-        host: Address to listen on.
         port: Port to listen on; a free one if None.
+        url: Its address for clients on this machine; that of the loopback interface if None.
         environment: Variables on top of this process's.
         health_path: Path that answers 200 when the server is well.
         grace: Seconds between SIGTERM and SIGKILL.
@@ -67,15 +67,15 @@ class Engine:
         command: Callable[[int], Sequence[str]],
         *,
         log: Path,
-        host: str = "127.0.0.1",
         port: int | None = None,
+        url: str | None = None,
         environment: Mapping[str, str] | None = None,
         health_path: str = "/health",
         grace: float = 15.0,
     ) -> None:
         self.log = log
-        self.port = free_port(host) if port is None else port
-        self.url = f"http://{host}:{self.port}"
+        self.port = free_port() if port is None else port
+        self.url = url or f"http://127.0.0.1:{self.port}"
         self._command = list(command(self.port))
         self._environment = {**os.environ, **(environment or {})}
         self._health_url = self.url + health_path
@@ -153,30 +153,37 @@ class Engine:
             session.trust_env = False  # a proxy has no business between us and our child
             while True:
                 if not self.is_running():
-                    msg = f"the server ended while it was starting{self._told()}"
+                    msg = f"the server ended while it was starting{self.told()}"
                     raise EngineError(msg)
                 if self._is_healthy(session):
                     return time.monotonic() - begin
                 passed = time.monotonic() - begin
                 if passed > timeout:
-                    msg = f"the server was not ready after {timeout:.0f} s{self._told()}"
+                    msg = f"the server was not ready after {timeout:.0f} s{self.told()}"
                     raise EngineError(msg)
                 if on_progress is not None:
                     on_progress(passed, self.last_lines(1))
                 time.sleep(interval)
 
-    def register(self, registry: str, ttl: float = 30.0) -> None:
+    def register(self, registry: str, ttl: float = 30.0, address: str | None = None) -> None:
         """Put the server on a registry's list; it is taken off before the server ends.
 
         Args:
             registry: The registry's URL; see `servers.registry`.
             ttl: Seconds that the entry stays if this process is killed.
+            address: The server's, as its clients reach it; `url` if None.
 
         Raises:
             RegistryError: The registry takes no entry.
             ConfigError: It is none that could be used.
         """
-        self._registration = register(registry, self.url, ttl)
+        self._registration = register(registry, address or self.url, ttl)
+
+    def unregister(self) -> None:
+        """Take the server off the registry's list, if it is on one."""
+        if self._registration is not None:
+            self._registration.close()
+            self._registration = None
 
     def _is_healthy(self, session: requests.Session) -> bool:
         try:
@@ -194,9 +201,7 @@ class Engine:
 
     def stop(self) -> None:
         """End the server and its children: SIGTERM, and SIGKILL after the grace. Returns when all are gone."""
-        if self._registration is not None:
-            self._registration.close()
-            self._registration = None
+        self.unregister()
         if self._guard is None or self._guard.returncode is not None:
             self._release()
             return
@@ -235,7 +240,8 @@ class Engine:
         lines = [line.rstrip() for line in text.splitlines() if line.strip()]
         return "\n".join(lines[-count:])
 
-    def _told(self) -> str:
+    def told(self) -> str:
+        """The end of what the server printed, to go on with in a message."""
         lines = self.last_lines()
         if not lines:
             return f", and it printed nothing; its log is {self.log}"

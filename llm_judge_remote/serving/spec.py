@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from llm_judge_remote.errors import ConfigError
 from llm_judge_remote.setting_sources import explain, nearest
@@ -23,7 +33,9 @@ _Count = Annotated[int, Field(ge=1)]
 
 
 def _arguments(value: Any) -> Any:
-    """Extra arguments given as a mapping: a switch for true and false, the option and its values for the rest."""
+    """Extra arguments given as a line, or as a mapping: a switch for true and false, the option and its values else."""
+    if isinstance(value, str):
+        return tuple(shlex.split(value))
     if not isinstance(value, Mapping):
         return value
     found: list[str] = []
@@ -46,7 +58,8 @@ def _texts(value: Any) -> Any:
     """YAML's numbers and truths as the texts that environment variables are."""
     if not isinstance(value, Mapping):
         return value
-    return {str(name): str(int(given)) if isinstance(given, bool) else str(given) for name, given in value.items()}
+    known = {str(name): given for name, given in value.items() if given is not None}
+    return {name: str(int(given)) if isinstance(given, bool) else str(given) for name, given in known.items()}
 
 
 class ServerSpec(BaseModel):
@@ -71,7 +84,9 @@ class ServerSpec(BaseModel):
     max_model_len: _Count | None = Field(None, description="Most tokens of prompt and reply together.")
     max_num_seqs: _Count | None = Field(None, description="Most requests that are worked on at once, for each replica.")
     max_num_batched_tokens: _Count | None = Field(None, description="Most tokens in one step of the engine.")
-    gpu_memory_utilization: float | None = Field(None, gt=0, le=1, description="Part of each GPU's memory to use.")
+    gpu_memory_utilization: float | None = Field(
+        None, gt=0, le=1, description="Part of each GPU's memory to use; for sglang, of weights and KV cache alone."
+    )
     prefix_caching: bool | None = Field(None, description="Whether what prompts begin with alike is computed once.")
     chunked_prefill: bool | None = Field(None, description="Whether long prompts are computed piece by piece.")
     reasoning_parser: str | None = Field(None, description="What tells thinking from the answer: qwen3, ...")
@@ -99,8 +114,18 @@ class ServerSpec(BaseModel):
         (), description="Further arguments as the engine spells them: a list, or a mapping."
     )
     environment: Annotated[Mapping[str, str], BeforeValidator(_texts)] = Field(
-        default_factory=dict, description="Variables for the engine."
+        default_factory=dict, repr=False, description="Variables for the engine."
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_meant(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse yes and no where a number is wanted: `port: on` must not become 1."""
+        kind = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, bool) and bool not in (kind, *get_args(kind)):
+            msg = "is a switch's value, and this is no switch"
+            raise ValueError(msg)
+        return value
 
     @model_validator(mode="after")
     def _belongs_together(self) -> ServerSpec:

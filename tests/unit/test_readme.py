@@ -4,6 +4,8 @@ import ast
 import importlib.util
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -165,7 +167,7 @@ def test_the_commands_of_the_readme_run(monkeypatch):
         shlex.split(line)
         for block in code_blocks("sh")
         for line in block.splitlines()
-        if line.startswith("llm-judge-remote ")
+        if line.startswith("llm-judge-remote ") and line not in SERVERS
     ]
     assert commands
     with JudgeServer(judge=SimulatedJudge()) as server:
@@ -173,3 +175,26 @@ def test_the_commands_of_the_readme_run(monkeypatch):
             given = [argument.replace("http://HOST:8000", server.url) for argument in arguments]
             result = CliRunner().invoke(app, given)
             assert result.exit_code == 0, result.output
+
+
+SERVERS = [
+    line
+    for block in code_blocks("sh")
+    for line in block.splitlines()
+    if line.startswith(("llm-judge-remote serve", "python deploy/"))
+]
+
+
+@pytest.mark.parametrize("line", SERVERS)
+def test_every_server_of_the_readme_has_a_command_line(line, monkeypatch):
+    monkeypatch.setenv("JUDGE_KEY", "secret")
+    words = shlex.split(line)
+    program = sys.executable if words[0] == "python" else str(Path(sys.executable).with_name("llm-judge-remote"))
+    command = [program, words[1], "--dry-run", *words[2:]]
+    shown = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60, check=True).stdout
+    assert "--port" in shown
+    assert "secret" not in shown
+
+
+def test_several_ways_to_start_a_server_are_told():
+    assert len(SERVERS) >= 4

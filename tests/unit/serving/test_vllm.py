@@ -45,7 +45,8 @@ def test_what_is_vllm_s_is_in_the_command_or_the_environment(monkeypatch):
         environment={"HF_HUB_OFFLINE": True},
     )
     assert " ".join(vllm_command(server, python="python")).endswith(
-        "--model folder --host 0.0.0.0 --port 8123 --served-model-name judge --dtype float32 --quantization fp8 "
+        "vllm.entrypoints.cli.main serve folder --host 0.0.0.0 --port 8123 --served-model-name judge "
+        "--dtype float32 --quantization fp8 "
         "--tensor-parallel-size 2 --pipeline-parallel-size 3 --data-parallel-size 4 --max-model-len 4096 "
         "--max-num-seqs 32 --max-num-batched-tokens 8192 --gpu-memory-utilization 0.5 --reasoning-parser qwen3 "
         "--seed 7 --distributed-executor-backend ray --worker-extension-cls my.Extension --enable-prefix-caching "

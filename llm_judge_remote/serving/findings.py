@@ -1,0 +1,65 @@
+"""What a check before the start of an engine finds, and how it asks the machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from llm_judge_remote.serving.spec import ServerSpec
+
+__all__ = ["Finding", "Level", "Run", "argument", "has_argument", "run_command"]
+
+Level = Literal["ok", "warning", "error"]
+
+Run = Callable[[Sequence[str]], str]
+"""Runs a command and returns what it prints. Raises OSError if it is not there, SubprocessError if it fails."""
+
+_TIMEOUT_S = 30.0  # nvidia-smi wakes up GPUs that sleep, and takes its time
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found.
+
+    Attributes:
+        name: What was looked at.
+        level: error where the engine could not start or must not.
+        message: What was found and, unless that is well, what to do.
+    """
+
+    name: str
+    level: Level
+    message: str
+
+
+def run_command(command: Sequence[str]) -> str:
+    """What a command prints.
+
+    Raises:
+        OSError: It is not there.
+        SubprocessError: It failed, or took more than half a minute.
+    """
+    # In plain English, whatever the user's language is: the output is read by us.
+    environment = {**os.environ, "LC_ALL": "C"}
+    done = subprocess.run(  # noqa: S603 (fixed commands, and the interpreter that the user names)
+        command, check=True, capture_output=True, text=True, timeout=_TIMEOUT_S, env=environment
+    )
+    return done.stdout
+
+
+def argument(spec: ServerSpec, *names: str) -> str | None:
+    """The value of an option among the engine's further arguments; the last one counts."""
+    found = None
+    for index, word in enumerate(spec.extra_args):
+        option, mark, value = word.partition("=")
+        if option.replace("_", "-") in names:
+            found = value if mark else "".join(spec.extra_args[index + 1 : index + 2])
+    return found
+
+
+def has_argument(spec: ServerSpec, *names: str) -> bool:
+    """Whether any of these options is among the engine's further arguments."""
+    return any(word.partition("=")[0].replace("_", "-") in names for word in spec.extra_args)

@@ -1,0 +1,245 @@
+import os
+import signal
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from llm_judge_remote import ConfigError, Judge, JudgeSettings, Outcome, Sample
+from llm_judge_remote.servers.registry import lookup
+from llm_judge_remote.serving.engines import Command
+from llm_judge_remote.serving.guard import group_members
+from llm_judge_remote.serving.launch import EngineError, free_port
+from llm_judge_remote.serving.service import Service
+from llm_judge_remote.serving.spec import ServerSpec
+
+MODEL = "Qwen/Qwen3-32B"
+SAMPLES = [Sample("it is four", ("4",), f"What is 2 + 2? ({number})") for number in range(4)]
+
+
+class Run:
+    """A service in a thread, with a `JudgeServer` in a process as its engine, and what it said."""
+
+    def __init__(self, *options, program=None, **values):
+        self.said, self.shown = [], []
+        self.error = None
+        self.groups = []
+
+        def command(spec, python, folder):
+            words = [*(program or ["-m", "llm_judge_remote.testing"]), "--port", str(spec.port), *options]
+            return Command([sys.executable, *words], {})
+
+        spec = ServerSpec.make({"model": MODEL, "port": free_port(), "drain_timeout": 20, **values})
+        self.service = Service(spec, say=self.said.append, show=self.shown.append, command=command)
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self):
+        try:
+            self.service.run()
+        except Exception as error:
+            self.error = error
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.service.spec.port}"
+
+    def wait_until_said(self, words, count=1):
+        until = time.monotonic() + 60
+        while sum(words in line for line in self.said) < count:
+            assert time.monotonic() < until, self.said
+            assert self.thread.is_alive() or any(words in line for line in self.said), (self.said, self.error)
+            time.sleep(0.02)
+
+    def end(self):
+        self.service.stop()
+        self.thread.join(60)
+        assert not self.thread.is_alive()
+
+
+@contextmanager
+def running(*options, **values):
+    run = Run(*options, **values)
+    run.thread.start()
+    try:
+        yield run
+    finally:
+        run.service.stop()
+        run.service.stop()
+        run.thread.join(60)
+
+
+def wait_until_at_work(judge):
+    until = time.monotonic() + 30
+    while not judge.stats().in_flight:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    time.sleep(0.3)  # sent, and not only let in
+
+
+def listeners(port):
+    """Processes of this machine whose command line names the port."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:  # it ended meanwhile
+            continue
+        if str(port).encode() in words and b"llm_judge_remote.testing" in words:
+            found.append(int(process.name))
+    return found
+
+
+def engine_of(port):
+    """The engine itself, not its guard, whose command line holds the engine's."""
+    return max(listeners(port))
+
+
+def test_it_is_ready_when_it_has_judged_a_sample_and_is_gone_when_it_is_stopped(tmp_path):
+    registry = f"file://{tmp_path}/judges"
+    with running("--reply", "REWARD: 0.75", registry=registry) as run:
+        run.wait_until_said("registered as")
+        assert any("a right answer got 0.75" in line for line in run.said)
+        assert f"export LLM_JUDGE_SERVER_URL={registry}" in run.said
+        assert list(lookup(registry)) == [run.url]
+        with Judge(JudgeSettings(server_url=registry)) as judge:
+            assert [each.score for each in judge.score(SAMPLES)] == [0.75] * 4
+        pids = listeners(run.service.spec.port)
+        assert len(pids) == 2  # the engine and its guard
+        run.end()
+        assert run.error is None
+        assert not list(lookup(registry))
+        assert listeners(run.service.spec.port) == []
+        assert run.said[-1] == "stopped"
+
+
+def test_what_the_engine_prints_is_shown(tmp_path):
+    with running("--reply", "REWARD: 1") as run:
+        run.wait_until_said("ready")
+        run.end()
+    assert any(str(run.service.spec.port) in line for line in run.shown)
+
+
+def test_an_engine_that_dies_while_loading_is_an_error_with_its_last_lines():
+    program = ["-c", "print('the weights are broken'); raise SystemExit(3)"]
+    with running(program=program) as run:
+        run.thread.join(60)
+    assert isinstance(run.error, EngineError)
+    assert "ended while it was starting" in str(run.error)
+    assert "the weights are broken" in str(run.error)
+
+
+def test_a_server_that_is_well_and_does_not_judge_is_an_error_that_says_why():
+    with running("--model", "another/model") as run:
+        run.thread.join(60)
+    assert isinstance(run.error, EngineError)
+    assert "does not judge" in str(run.error)
+    assert "another/model" in str(run.error)
+    assert listeners(run.service.spec.port) == []
+
+
+def test_a_key_is_asked_for_and_the_first_sample_brings_it(monkeypatch):
+    monkeypatch.setenv("KEY_OF_MINE", "secret")
+    with running("--reply", "REWARD: 1", "--api-key", "secret", api_key_env="KEY_OF_MINE") as run:
+        run.wait_until_said("ready")
+        run.end()
+    assert run.error is None
+    assert not any("secret" in line for line in run.said)
+
+
+def test_an_engine_that_prints_its_key_is_not_repeated(monkeypatch):
+    monkeypatch.setenv("KEY_OF_MINE", "secret")
+    program = ["-c", "print('api_key=secret', flush=True); raise SystemExit(3)"]
+    with running(program=program, api_key_env="KEY_OF_MINE") as run:
+        run.thread.join(60)
+    assert run.shown == ["api_key=***"]
+    assert "api_key=***" in str(run.error)
+    assert "secret" not in str(run.error)
+
+
+def test_an_engine_that_crashes_is_started_again_and_registered_again(tmp_path):
+    registry = f"file://{tmp_path}/judges"
+    with running("--reply", "REWARD: 0.5", registry=registry, restarts=1) as run:
+        run.wait_until_said("registered as")
+        os.kill(engine_of(run.service.spec.port), signal.SIGKILL)
+        run.wait_until_said("starting it again")
+        assert not list(lookup(registry))
+        run.wait_until_said("registered as", count=2)
+        assert list(lookup(registry)) == [run.url]
+        os.kill(engine_of(run.service.spec.port), signal.SIGKILL)
+        run.thread.join(60)
+        assert "ended by itself" in str(run.error)  # two in a row are one too many
+        assert not list(lookup(registry))
+
+
+def test_a_registry_that_is_not_there_is_tried_again_and_the_server_stays_up(tmp_path):
+    blocker = tmp_path / "share"
+    blocker.write_text("not mounted yet")
+    registry = f"file://{blocker}/judges"
+    with running("--reply", "REWARD: 0.5", registry=registry) as run:
+        run.wait_until_said("not registered yet, the server stays up")
+        with Judge(JudgeSettings(server_url=run.url)) as judge:
+            assert judge.score(SAMPLES[:1])[0].score == 0.5
+        blocker.unlink()
+        run.wait_until_said("registered as")
+        assert list(lookup(registry)) == [run.url]
+        run.end()
+
+
+def test_stopped_while_it_starts_it_leaves_nothing_behind():
+    program = ["-c", "import time; time.sleep(600)"]
+    with running(program=program) as run:
+        run.wait_until_said("starting")
+        run.end()
+    assert run.error is None
+
+
+def test_what_is_under_way_ends_before_the_server_does():
+    with running("--reply", "REWARD: 0.5", "--service-time", "2") as run:
+        run.wait_until_said("ready")
+        with Judge(JudgeSettings(server_url=run.url, max_retries=0, hedging="off", batch_endpoint="off")) as judge:
+            found = []
+            client = threading.Thread(target=lambda: found.extend(judge.score(SAMPLES)))
+            client.start()
+            wait_until_at_work(judge)
+            run.end()
+            client.join(30)
+    assert [each.outcome for each in found] == [Outcome.JUDGED] * 4
+    assert "nothing is under way any more" in run.said
+
+
+def test_stopped_while_its_first_sample_hangs_it_ends():
+    with running("--reply", "REWARD: 0.5", "--fault", "hang") as run:
+        run.wait_until_said("judging a first sample")
+        run.end()
+    assert run.error is None
+
+
+def test_stopped_twice_it_does_not_wait_for_what_is_under_way():
+    with running("--reply", "REWARD: 0.5", "--fault", "hang:match=slow", drain_timeout=600) as run:
+        run.wait_until_said("ready")
+        with Judge(JudgeSettings(server_url=run.url, timeout=30)) as judge:
+            client = threading.Thread(target=judge.score, args=([Sample("slow", ("4",))],))
+            client.start()
+            wait_until_at_work(judge)
+            run.service.stop()
+            run.wait_until_said("stopping")
+            run.end()
+            assert any("cut off" in line for line in run.said)
+            judge.close()
+            client.join(60)
+
+
+def test_its_groups_hold_nothing_after_any_end():
+    with running("--reply", "REWARD: 0.5") as run:
+        run.wait_until_said("ready")
+        group = os.getpgid(engine_of(run.service.spec.port))
+        run.end()
+    assert group_members(group) == []
+
+
+def test_settings_that_nobody_could_run_with_are_said_before_anything_is_started():
+    with pytest.raises(ConfigError, match="experiment_name"):
+        Run(experiment_name="math")
