@@ -152,6 +152,10 @@ class Exchange:
             ]
         if response.status in (404, 405, 501) and not _is_about_the_model(response):
             raise NoBatchEndpointError
+        # Some balancers pass the key on to the endpoints that they know, and this is none of them (vllm-router 0.1.17).
+        # Where the key is wrong indeed, the requests will say so one by one.
+        if response.status in (401, 403) and self._connection.api_key:
+            raise NoBatchEndpointError
         raise self._refusal(session, None if response.status in _REFUSED else first, response)
 
     def forget(self, address: str) -> None:

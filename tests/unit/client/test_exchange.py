@@ -144,6 +144,21 @@ def test_a_server_without_the_batch_endpoint_is_known_by_its_answer(wire, connec
     assert asked(wire) == [BATCH]
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_batch_endpoint_that_the_key_does_not_reach_is_none(wire, connect, status):
+    """vllm-router passes the key on to the endpoints that it knows, and this is none of them."""
+    wire.post(BATCH, status=status)
+    with pytest.raises(NoBatchEndpointError):
+        ask(connect(api_key="k"), *chunk())
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_without_a_key_a_batch_that_is_refused_for_the_lack_of_one_is_refused(wire, connect, status):
+    wire.post(BATCH, status=status)
+    with pytest.raises(errors.AuthenticationError):
+        ask(connect(), *chunk())
+
+
 def test_a_batch_endpoint_that_does_not_know_the_model_is_there(wire, connect):
     wire.post(BATCH, status=404, json=NO_MODEL)
     wire.get(MODELS, json=served("right"))
