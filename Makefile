@@ -173,5 +173,5 @@ $(VLLM)/.deps: $(VLLM)/.vllm pyproject.toml | dist/.built
 
 $(VLLM)/.tests: $(VLLM)/.wheel
 	@echo "Installing the test tools into $(VLLM)"
-	@$(VLLM)/bin/python -m pip install -qq "$(WHEEL)[dev,dns,etcd]"
+	@$(VLLM)/bin/python -m pip install -qq "$(WHEEL)[dev,deploy,dns,etcd]"
 	@touch $@

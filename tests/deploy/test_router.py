@@ -1,41 +1,36 @@
 """run_vllm_router.sh and the real vllm-router, in front of two servers that speak vLLM's API."""
 
-import contextlib
 import subprocess
 import sys
 
 import pytest
 import requests
 import yaml
-from balanced import DEPLOY, KEY, PATIENCE_S, groups_at, judge_at, outcomes, router_arguments, samples, two_judges
+from balanced import (
+    DEPLOY,
+    KEY,
+    PATIENCE_S,
+    ROUTER,
+    groups_at,
+    judge_at,
+    outcomes,
+    routed,
+    router_arguments,
+    samples,
+    two_judges,
+)
 from vllm_router.launch_router import parse_router_args
 
 from llm_judge_remote import Outcome
 from llm_judge_remote.servers.registry import register
-from llm_judge_remote.serving.launch import Engine, free_port
 
 pytestmark = pytest.mark.deploy
-
-ROUTER = DEPLOY / "router" / "run_vllm_router.sh"
 
 
 @pytest.fixture
 def judges():
     with two_judges() as both:
         yield both
-
-
-@contextlib.contextmanager
-def routed(folder, *judges, options=()):
-    """The start script with the real router; its address."""
-
-    def command(port):
-        own = ["--port", str(port), "--metrics-port", str(free_port()), "--python", sys.executable]
-        return [str(ROUTER), *own, *judges, *(["--", *options] if options else [])]
-
-    with Engine(command, log=folder / "router.log") as engine:
-        engine.wait_until_healthy(PATIENCE_S)
-        yield engine.url
 
 
 def script(*options, python=sys.executable):

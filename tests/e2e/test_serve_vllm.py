@@ -1,12 +1,15 @@
 """`llm-judge-remote serve` with the real vLLM: found by its registry alone, balanced, and gone when it is to be."""
 
 import os
+import re
 import signal
 import time
 from pathlib import Path
 
 import pytest
+import requests
 import services
+from balanced import behind_nginx, routed
 from serving_process import Serving
 
 from llm_judge_remote import compute_score_batched
@@ -79,6 +82,15 @@ def test_a_client_with_nothing_but_the_registry_s_url_gets_its_rows_judged(fleet
     assert [row["score"] for row in score(fleet[0][1])] == [row["score"] for row in score(fleet[1][1])]
 
 
+@pytest.mark.parametrize("balancer", ["vllm-router", "nginx"])
+def test_behind_a_balancer_both_judge_and_one_address_is_enough(fleet, balancer, tmp_path):
+    urls = [lookup(registry)[0] for _, registry in fleet]
+    before = [_answered(url) for url in urls]
+    with routed(tmp_path, *urls) if balancer == "vllm-router" else behind_nginx(*urls) as url:
+        assert {row["judge_outcome"] for row in score(url)} == {"judged"}
+    assert all(_answered(url) > count for url, count in zip(urls, before, strict=True))
+
+
 def test_stopped_it_leaves_the_list_and_no_process_and_the_other_goes_on(fleet):
     server, registry = fleet[0]
     groups = {os.getpgid(pid) for pid in _descendants(server.process.pid)}
@@ -98,6 +110,11 @@ def test_killed_its_engine_ends_and_its_lease_runs_out(fleet):
     _wait_for(lambda: not any(group_members(group) for group in groups))
     _wait_for(lambda: lookup(registry) == [])
     assert {row["judge_outcome"] for row in score(registry)} == {"fallback"}
+
+
+def _answered(url):
+    text = requests.get(f"{url}/metrics", timeout=30).text
+    return sum(float(count) for count in re.findall(r"^vllm:request_success_total\{.*\} (\S+)$", text, re.MULTILINE))
 
 
 def _descendants(pid):
