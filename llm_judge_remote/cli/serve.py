@@ -16,9 +16,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from llm_judge_remote.errors import ConfigError
+from llm_judge_remote.serving.checks.preflight import preflight
 from llm_judge_remote.serving.engines import shown_command
 from llm_judge_remote.serving.launch import EngineError, free_port
-from llm_judge_remote.serving.preflight import preflight
 from llm_judge_remote.serving.service import Service
 from llm_judge_remote.serving.spec import ServerSpec, read_assignments
 

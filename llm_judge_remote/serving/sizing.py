@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from llm_judge_remote.serving.catalogue import CARDS, GIB, MODELS, Card, Model
-from llm_judge_remote.serving.findings import argument
 from llm_judge_remote.serving.spec import ServerSpec
 
 __all__ = [
@@ -114,7 +113,7 @@ class Server:
         model = MODELS[spec.model]
         if spec.dtype == "float32":
             model = replace(model, bytes_per_weight=4, bytes_per_kv=4)
-        kind = argument(spec, "--kv-cache-dtype")
+        kind = spec.engine_argument("--kv-cache-dtype")
         if kind is not None and kind != "auto":
             model = replace(model, bytes_per_kv=1 if kind.startswith("fp8") else 2)
         return cls(

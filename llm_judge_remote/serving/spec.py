@@ -172,6 +172,19 @@ class ServerSpec(BaseModel):
         """The same server on another port."""
         return self.model_copy(update={"port": port})
 
+    def engine_argument(self, *names: str) -> str | None:
+        """The value of an option among the engine's further arguments; the last one counts."""
+        found = None
+        for index, word in enumerate(self.extra_args):
+            option, mark, value = word.partition("=")
+            if option.replace("_", "-") in names:
+                found = value if mark else "".join(self.extra_args[index + 1 : index + 2])
+        return found
+
+    def has_engine_argument(self, *names: str) -> bool:
+        """Whether any of these options is among the engine's further arguments."""
+        return self.engine_argument(*names) is not None
+
     @property
     def name(self) -> str:
         """What requests call the model."""

@@ -25,7 +25,7 @@ def vllm_command(spec: ServerSpec, *, python: str = sys.executable) -> list[str]
     Raises:
         ConfigError: The key is among the extra arguments.
     """
-    if any(word.partition("=")[0] == "--api-key" for word in spec.extra_args):
+    if spec.has_engine_argument("--api-key"):
         msg = "extra_args: --api-key can be read by every user of the machine; set api_key_env"
         raise ConfigError(msg)
     program = [_MODULE, "--model"] if spec.data_parallel_size == 1 else [_COMMAND, "serve"]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from llm_judge_remote.serving.checkpoint import Checkpoint, WeightsError, read_checkpoint
+from llm_judge_remote.serving.checks.checkpoint import Checkpoint, WeightsError, read_checkpoint
 
 __all__ = ["ModelWeights", "WeightsError", "bytes_of", "read_weights"]
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from llm_judge_remote.serving.checks.ports import listener, port_finding
 from llm_judge_remote.serving.launch import free_port
-from llm_judge_remote.serving.ports import listener, port_finding
 
 linux = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="looks at sockets through /proc")
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from llm_judge_remote.serving.findings import Finding, Run, has_argument
+from llm_judge_remote.serving.checks.findings import Finding, Run
 from llm_judge_remote.serving.spec import ServerSpec
 
 __all__ = ["Device", "gpus", "machine_memory"]
@@ -127,7 +127,7 @@ def _enough(spec: ServerSpec, taken: Sequence[_Gpu], visible: int, there: int, w
     if visible >= spec.gpus:
         return Finding("gpus", "ok", f"{spec.gpus} of {visible}: {', '.join(gpu.device.name for gpu in taken)}")
     seen = f"{visible} of {there} GPUs" + (f", by {_VISIBLE}={wanted}" if wanted is not None else "")
-    if spec.distributed_executor_backend == "ray" or has_argument(spec, *_SEVERAL_MACHINES):
+    if spec.distributed_executor_backend == "ray" or spec.has_engine_argument(*_SEVERAL_MACHINES):
         message = f"this machine has {seen}; the rest of {needed} must be on others"
         return Finding("gpus", "warning", message)
     message = f"the server needs {needed} and sees {seen}; show it more, or lower one of the sizes"

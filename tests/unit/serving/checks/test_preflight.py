@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from llm_judge_remote.serving.preflight import TESTED, preflight
+from llm_judge_remote.serving.checks.preflight import TESTED, preflight
+from llm_judge_remote.serving.checks.weights import ModelWeights, WeightsError
 from llm_judge_remote.serving.spec import ServerSpec
-from llm_judge_remote.serving.weights import ModelWeights, WeightsError
 
 GIB = 2**30
 SMALL = ModelWeights("some/model", GIB, 0, "bfloat16", layers=10, heads=8, kv_heads=8, head_dim=64)

@@ -2,7 +2,7 @@ import subprocess
 
 import pytest
 
-from llm_judge_remote.serving.devices import gpus, machine_memory
+from llm_judge_remote.serving.checks.devices import gpus, machine_memory
 from llm_judge_remote.serving.spec import ServerSpec
 
 MIB = 2**20

@@ -3,7 +3,7 @@ import json
 import pytest
 from checkpoint_files import QWEN3_32B, TENSORS, checkpoint
 
-from llm_judge_remote.serving.weights import ModelWeights, bytes_of, read_weights
+from llm_judge_remote.serving.checks.weights import ModelWeights, bytes_of, read_weights
 
 GIB = 2**30
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 from checkpoint_files import QWEN3_32B, TENSORS, checkpoint, header_of, write_file
 
-from llm_judge_remote.serving.checkpoint import WeightsError
-from llm_judge_remote.serving.weights import read_weights
+from llm_judge_remote.serving.checks.checkpoint import WeightsError
+from llm_judge_remote.serving.checks.weights import read_weights
 
 
 def test_files_of_another_split_beside_those_of_the_index_do_not_count_twice(tmp_path):

@@ -8,9 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from llm_judge_remote.serving.spec import ServerSpec
-
-__all__ = ["Finding", "Level", "Run", "argument", "has_argument", "run_command"]
+__all__ = ["Finding", "Level", "Run", "run_command"]
 
 Level = Literal["ok", "warning", "error"]
 
@@ -48,18 +46,3 @@ def run_command(command: Sequence[str]) -> str:
         command, check=True, capture_output=True, text=True, timeout=_TIMEOUT_S, env=environment
     )
     return done.stdout
-
-
-def argument(spec: ServerSpec, *names: str) -> str | None:
-    """The value of an option among the engine's further arguments; the last one counts."""
-    found = None
-    for index, word in enumerate(spec.extra_args):
-        option, mark, value = word.partition("=")
-        if option.replace("_", "-") in names:
-            found = value if mark else "".join(spec.extra_args[index + 1 : index + 2])
-    return found
-
-
-def has_argument(spec: ServerSpec, *names: str) -> bool:
-    """Whether any of these options is among the engine's further arguments."""
-    return any(word.partition("=")[0].replace("_", "-") in names for word in spec.extra_args)

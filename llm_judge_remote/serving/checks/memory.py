@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from llm_judge_remote.serving.devices import Device
-from llm_judge_remote.serving.findings import Finding, Level, argument, has_argument
+from llm_judge_remote.serving.checks.devices import Device
+from llm_judge_remote.serving.checks.findings import Finding, Level
+from llm_judge_remote.serving.checks.weights import ModelWeights
 from llm_judge_remote.serving.spec import ServerSpec
-from llm_judge_remote.serving.weights import ModelWeights
 
 __all__ = ["memory", "shape"]
 
@@ -40,7 +40,7 @@ def memory(
     known = [(device.name, device.total, device.used or 0) for device in devices if device.total is not None]
     if not known:
         return [Finding("memory", "warning", "it is not known how much memory there is")] if devices else []
-    own_size = has_argument(spec, *_OWN_KV_SIZE) or bool(environment.get("VLLM_CPU_KVCACHE_SPACE"))
+    own_size = spec.has_engine_argument(*_OWN_KV_SIZE) or bool(environment.get("VLLM_CPU_KVCACHE_SPACE"))
     findings = [] if own_size else _in_use(spec, known)
     if weights is not None:
         name, total, used = min(known, key=lambda each: _budget(spec, each[1], each[2], own_size=own_size))
@@ -117,7 +117,7 @@ def _fits(spec: ServerSpec, weights: ModelWeights, budget: float, certain: float
     each = loaded / ways
     sums = f"weights {_gib(each)}" + (f" ({_gib(loaded)} on {ways} GPUs)" if ways > 1 else "")
     tokens = spec.max_model_len or weights.max_position_embeddings
-    dtype = argument(spec, "--kv-cache-dtype") or "auto"
+    dtype = spec.engine_argument("--kv-cache-dtype") or "auto"
     dtype = weights.compute_dtype(spec.dtype) if dtype == "auto" else dtype
     cache = None
     if tokens is not None:
@@ -128,7 +128,7 @@ def _fits(spec: ServerSpec, weights: ModelWeights, budget: float, certain: float
     # SGLang's part is for weights and cache alone.
     engine = _ENGINE_BYTES if spec.engine == "vllm" else 0
     if needed > certain:
-        level = "warning" if has_argument(spec, *_OFFLOADS) else "error"
+        level = "warning" if spec.has_engine_argument(*_OFFLOADS) else "error"
     elif needed + engine > budget:
         level = "warning"
     if engine:

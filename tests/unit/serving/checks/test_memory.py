@@ -1,9 +1,9 @@
 import pytest
 
-from llm_judge_remote.serving.devices import Device
-from llm_judge_remote.serving.memory import memory, shape
+from llm_judge_remote.serving.checks.devices import Device
+from llm_judge_remote.serving.checks.memory import memory, shape
+from llm_judge_remote.serving.checks.weights import ModelWeights
 from llm_judge_remote.serving.spec import ServerSpec
-from llm_judge_remote.serving.weights import ModelWeights
 
 GIB = 2**30
 # Qwen/Qwen3-32B, by its index and config.
