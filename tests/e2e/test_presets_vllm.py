@@ -127,7 +127,7 @@ def read(tmp_path_factory):
     for path in PRESETS:
         stand_in = checkpoint(folder / path.stem, ServerSpec.load(path).model)
         command = vllm_command(ServerSpec.load(path, {"model": stand_in}), python="python")
-        words[path.stem] = command[command.index("--model") :]
+        words[path.stem] = ["--model", *command[command.index(stand_in) :]]  # `vllm serve` takes it without --model
     words["unknown"] = [*words["cpu"], "--no-such-option"]
     (folder / "words.json").write_text(json.dumps(words))
     done = subprocess.run(
