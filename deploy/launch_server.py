@@ -11,6 +11,7 @@ import sys
 from llm_judge_remote.cli.main import app
 
 if __name__ == "__main__":
-    words = [word for word in sys.argv[1:] if word != "--config"]
-    words = [word.removeprefix("--config=") for word in words]
-    app(["serve", *words], prog_name="llm-judge-remote")
+    given = sys.argv[1:]
+    own = given[: given.index("--")] if "--" in given else given
+    words = [word.removeprefix("--config=") for word in own if word != "--config"]
+    app(["serve", *words, *given[len(own) :]], prog_name="llm-judge-remote")

@@ -45,7 +45,7 @@ ENVIRONMENT_ALIASES: Mapping[str, str] = {
 }
 """Environment variables beside `LLM_JUDGE_<FIELD>`."""
 
-SECRETS = ("api_key", "fence_key", "routes")
+SECRETS = ("api_key", "environment", "extra_args", "fence_key", "routes")
 """Fields whose values are never shown: they are keys, or may hold some."""
 
 

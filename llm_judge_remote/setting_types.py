@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SecretStr
 from pydantic_settings import NoDecode
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "AutoOrOff",
     "OnOrOff",
     "OptionalHeader",
+    "OptionalKey",
     "OptionalPath",
     "OptionalRoutes",
     "OptionalSeconds",
@@ -31,6 +32,7 @@ __all__ = [
     "or_off",
     "server_address",
     "split_weight",
+    "usable_key",
     "without_secrets",
 ]
 
@@ -118,6 +120,19 @@ def _weight(value: object) -> str:
     return f"{number:.6f}".rstrip("0").rstrip(".")
 
 
+def usable_key(key: str) -> str:
+    """A key as it can be sent: without the blanks and line ends that a file had around it.
+
+    Raises:
+        ValueError: It holds what no HTTP header can carry; the message does not show it.
+    """
+    stripped = key.strip()
+    if not stripped or not all(" " <= letter <= "~" for letter in stripped):
+        msg = "is empty, or holds a character that no header can carry"
+        raise ValueError(msg)
+    return stripped
+
+
 def without_secrets(text: str) -> str:
     """A text that holds addresses, without the passwords in them."""
     return _PASSWORD.sub("***", _USER_INFO.sub("//***@", text))
@@ -179,6 +194,15 @@ def _auto_or_off(value: object) -> object:
 
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _key(value: SecretStr | None) -> SecretStr | None:
+    if value is None or not value.get_secret_value().strip():
+        return None
+    return SecretStr(usable_key(value.get_secret_value()))
+
+
+OptionalKey = Annotated[SecretStr | None, AfterValidator(_key)]
 OptionalSeconds = Annotated[Seconds | None, BeforeValidator(_blank_is_none)]
 OptionalSeed = Annotated[int | None, BeforeValidator(_blank_is_none)]
 OnOrOff = Annotated[Literal["on", "off"], BeforeValidator(or_off)]

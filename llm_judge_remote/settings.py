@@ -36,6 +36,7 @@ from llm_judge_remote.setting_types import (
     AutoOrOff,
     OnOrOff,
     OptionalHeader,
+    OptionalKey,
     OptionalPath,
     OptionalRoutes,
     OptionalSeconds,
@@ -89,7 +90,7 @@ class JudgeSettings(BaseSettings):
         " where to look them up: `file:///folder`, `etcd://`, `ray://`, `dns://host:port`",
         row=True,
     )
-    api_key: SecretStr | None = _field(None, "key sent to the servers of `server_url`, as a bearer token", row=True)
+    api_key: OptionalKey = _field(None, "key sent to the servers of `server_url`, as a bearer token", row=True)
     registry_refresh: Seconds = _field(5.0, "seconds between two looks into a registry")
     affinity: OnOrOff = _field(
         "on",

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from llm_judge_remote.cli.printer import Printer
 from llm_judge_remote.errors import ConfigError
 from llm_judge_remote.serving.checks.preflight import preflight
 from llm_judge_remote.serving.engines import shown_command
@@ -56,12 +57,13 @@ def _serve(
         file, assigned, engine_arguments = split_words(words or [])
         spec = ServerSpec.load(file, {**assigned, **{name: each for name, each in options.items() if each is not None}})
         if engine_arguments:
-            spec = spec.model_copy(update={"extra_args": (*spec.extra_args, *engine_arguments)})
+            spec = ServerSpec.make({**spec.model_dump(), "extra_args": (*spec.extra_args, *engine_arguments)})
         if dry_run:
             typer.echo(shown_command(spec if spec.port else spec.at(free_port()), python))
             return
-        fits = _check(spec, python)
-        if not fits and (check_deps or not force):
+        failed = _check(spec, python)
+        # What would open a server to everybody is not a matter of how well the machine is known here.
+        if failed and (check_deps or not force or "bind" in failed):
             raise typer.Exit(_BAD_SETTINGS)
         if check_deps:
             return
@@ -74,36 +76,36 @@ def _serve(
         raise typer.Exit(_FAILED) from None
 
 
-def _check(spec: ServerSpec, python: str) -> bool:
-    """Look at the machine and say what was found; False if something will not do."""
+def _check(spec: ServerSpec, python: str) -> set[str]:
+    """Look at the machine and say what was found; the names of what will not do."""
     findings = preflight(spec, python=python)
     for finding in findings:
         _say(f"{finding.level}: {finding.name}: {finding.message}", error=finding.level == "error")
-    return all(finding.level != "error" for finding in findings)
+    return {finding.name for finding in findings if finding.level == "error"}
 
 
 def _run(spec: ServerSpec, python: str) -> None:
-    service = Service(spec, say=_say, show=_show, python=python)
+    printer = Printer()
+    service = Service(spec, say=lambda line: printer.put(f"==> {line}"), show=printer.put, python=python)
 
     def stop(_: int, __: FrameType | None) -> None:
         # In a thread: this one may be inside the very lock that is needed.
         threading.Thread(target=service.stop, name="judge-stop").start()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    for number, handler in before.items():
+        if number != signal.SIGHUP or handler is not signal.SIG_IGN:  # as nohup leaves it
+            signal.signal(number, stop)
     try:
         service.run()
     finally:
+        printer.close()
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def _say(line: str, *, error: bool = False) -> None:
     typer.echo(f"==> {line}", err=error)
-    sys.stdout.flush()
-
-
-def _show(line: str) -> None:
-    typer.echo(line)
 
 
 def _command() -> Callable[..., None]:

@@ -60,6 +60,7 @@ class Exchange:
         self._capabilities: Lookup[Capabilities] = Lookup()
         self._dialects = Dialects() if dialects is None else dialects
         self._draws_one: set[str] = set()
+        self._took_batches: set[str] = set()
 
     def open(self, address: str) -> Session:
         """A session of its own, for the caller to close."""
@@ -145,6 +146,7 @@ class Exchange:
         body = first.batch_body(others, model, dialect)
         response = session.request("POST", BATCH_PATH, body, timeout=_left(until), attempt=attempt, headers=headers)
         if response.status == 200:
+            self._took_batches.add(address)
             replies = read_batch(response.body, address, requests)
             return [
                 reply if isinstance(reply, ServerError) else self._checked(reply, request, dialect)
@@ -154,7 +156,7 @@ class Exchange:
             raise NoBatchEndpointError
         # Some balancers pass the key on to the endpoints that they know, and this is none of them (vllm-router 0.1.17).
         # Where the key is wrong indeed, the requests will say so one by one.
-        if response.status in (401, 403) and self._connection.api_key:
+        if response.status in (401, 403) and self._connection.api_key and address not in self._took_batches:
             raise NoBatchEndpointError
         raise self._refusal(session, None if response.status in _REFUSED else first, response)
 
@@ -164,6 +166,7 @@ class Exchange:
         self._capabilities.forget(address)
         self._dialects.forget(address)
         self._draws_one.discard(address)
+        self._took_batches.discard(address)
 
     def _send_one(
         self,

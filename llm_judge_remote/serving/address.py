@@ -10,7 +10,6 @@ from llm_judge_remote.serving.spec import ServerSpec
 
 __all__ = ["announced_url", "is_loopback", "local_url"]
 
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 (compared with)
 # An address of TEST-NET-1 (RFC 5737): a UDP socket that is connected sends nothing, and shows which interface would.
 _ELSEWHERE = "192.0.2.1"
 
@@ -23,9 +22,19 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _is_any(host: str) -> bool:
+    """Whether a host to listen on means all interfaces."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return host in ("", "0")
+
+
 def local_url(spec: ServerSpec) -> str:
     """The address for clients on this machine."""
-    return _url(_ANY.get(spec.host, spec.host), spec.port)
+    if not _is_any(spec.host):
+        return _url(spec.host, spec.port)
+    return _url("::1" if ":" in spec.host else "127.0.0.1", spec.port)
 
 
 def announced_url(spec: ServerSpec) -> str:
@@ -36,10 +45,10 @@ def announced_url(spec: ServerSpec) -> str:
     """
     if spec.advertise_host:
         return _url(spec.advertise_host, spec.port)
-    if spec.host not in _ANY:
+    if not _is_any(spec.host):
         return _url(spec.host, spec.port)
     towards = urlsplit(spec.registry or "").hostname or ""
-    family = socket.AF_INET6 if spec.host == "::" else socket.AF_INET
+    family = socket.AF_INET6 if ":" in spec.host else socket.AF_INET
     return _url(_interface(towards, family) or _interface(_ELSEWHERE, socket.AF_INET) or socket.getfqdn(), spec.port)
 
 

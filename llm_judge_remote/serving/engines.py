@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from pathlib import Path
 from llm_judge_remote.serving.sglang import sglang_command, sglang_environment, write_key_file
 from llm_judge_remote.serving.spec import ServerSpec
 from llm_judge_remote.serving.vllm import vllm_command, vllm_environment
+
+_SECRET = re.compile("TOKEN|KEY|SECRET|PASSWORD")
 
 __all__ = ["Command", "engine_command", "shown_command"]
 
@@ -21,10 +24,12 @@ class Command:
     Attributes:
         words: The command line.
         environment: Variables on top of this process's; it may hold a key.
+        key_file: What the engine reads while it starts; to be deleted when it is well.
     """
 
     words: list[str]
     environment: Mapping[str, str]
+    key_file: Path | None = None
 
     def __repr__(self) -> str:
         return f"Command({self.words!r}, environment of {sorted(self.environment)})"
@@ -43,7 +48,7 @@ def engine_command(spec: ServerSpec, python: str, folder: Path) -> Command:
     """
     if spec.engine == "sglang":
         key_file = write_key_file(spec, folder)
-        return Command(sglang_command(spec, python=python, key_file=key_file), sglang_environment(spec))
+        return Command(sglang_command(spec, python=python, key_file=key_file), sglang_environment(spec), key_file)
     return Command(vllm_command(spec, python=python), vllm_environment(spec))
 
 
@@ -59,7 +64,10 @@ def shown_command(spec: ServerSpec, python: str) -> str:
         command = Command(sglang_command(keyless, python=python, key_file=file), sglang_environment(keyless))
     else:
         command = Command(vllm_command(keyless, python=python), vllm_environment(keyless))
-    words = [f"{name}={shlex.quote(value)}" for name, value in command.environment.items()]
+    words = [
+        f'{name}="${name}"' if _SECRET.search(name) else f"{name}={shlex.quote(value)}"
+        for name, value in command.environment.items()
+    ]
     if spec.api_key_env and spec.engine == "vllm":
         words.append(f'VLLM_API_KEY="${spec.api_key_env}"')
     return " ".join([*words, shlex.join(command.words)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +12,15 @@ __all__ = ["Follower"]
 
 _LOOK_S = 0.2
 _MOST_BYTES = 65_536  # of a line that does not end
+_MOST_KEPT = 32 * 2**20  # of a file that has been shown
 
 
 class Follower:
     """Gives the lines of a file to a function, those to come too, inside a `with` block.
 
     Args:
-        path: Of the file; it need not be there yet.
+        path: Of the file; it need not be there yet. It is emptied when it has grown beyond 32 MiB and been shown: its
+            writer must append.
         show: Called in a thread of its own with each line, without its end.
     """
 
@@ -57,5 +60,8 @@ class Follower:
                         lines, self._rest = [*lines, self._rest], b""
                     for line in lines:
                         self._show(line.rstrip(b"\r").decode("utf-8", "replace"))
+            if self._place > _MOST_KEPT:
+                os.truncate(self._path, 0)
+                self._place = 0
         except FileNotFoundError:
             return

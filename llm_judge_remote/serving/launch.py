@@ -83,6 +83,7 @@ class Engine:
         self._guard: subprocess.Popen[bytes] | None = None
         self._lifeline: int | None = None
         self._registration: Registration | None = None
+        self._hurried = False
 
     def __enter__(self) -> Engine:
         """Start the server; it needs a while to get well: see `wait_until_healthy`."""
@@ -116,7 +117,8 @@ class Engine:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         reading, self._lifeline = os.pipe()
         try:
-            with self.log.open("wb") as log:
+            self.log.write_bytes(b"")
+            with self.log.open("ab") as log:  # so that it can be cut short while it is written
                 self._guard = subprocess.Popen(  # noqa: S603 (the caller's own command)
                     [sys.executable, "-I", guard.__file__, str(reading), str(self._grace), *self._command],
                     stdin=subprocess.DEVNULL,
@@ -208,7 +210,7 @@ class Engine:
         try:
             self._signal(signal.SIGTERM)
             deadline = time.monotonic() + self._grace
-            while self.is_running() and time.monotonic() < deadline:
+            while self.is_running() and time.monotonic() < deadline and not self._hurried:
                 time.sleep(0.05)
         finally:
             # Also when a second Ctrl-C cuts the waiting short.
@@ -217,6 +219,10 @@ class Engine:
             while guard.group_members(self._guard.pid):  # killed, and not yet gone
                 time.sleep(0.01)
             self._release()
+
+    def hurry(self) -> None:
+        """Have `stop` wait no longer for the server to end by itself; from any thread."""
+        self._hurried = True
 
     def _signal(self, number: signal.Signals) -> None:
         # PermissionError is what macOS says of a group that holds only a zombie.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -22,7 +20,9 @@ from pydantic import (
 )
 
 from llm_judge_remote.errors import ConfigError
+from llm_judge_remote.serving.spec_values import announced_host, as_text, engine_arguments, registry_name, variables
 from llm_judge_remote.setting_sources import explain, nearest
+from llm_judge_remote.setting_types import usable_key
 
 __all__ = ["ROLE", "ServerSpec", "read_assignments"]
 
@@ -30,36 +30,8 @@ ROLE = "judge"
 """Last part of the name under which a server of an experiment's trial is registered."""
 
 _Count = Annotated[int, Field(ge=1)]
-
-
-def _arguments(value: Any) -> Any:
-    """Extra arguments given as a line, or as a mapping: a switch for true and false, the option and its values else."""
-    if isinstance(value, str):
-        return tuple(shlex.split(value))
-    if not isinstance(value, Mapping):
-        return value
-    found: list[str] = []
-    for name, given in value.items():
-        option = str(name).strip().lstrip("-").replace("_", "-")
-        if given is None:
-            continue
-        if isinstance(given, bool):
-            found.append(f"--{option}" if given else f"--no-{option}")
-        elif isinstance(given, Mapping):
-            found += [f"--{option}", json.dumps(given)]
-        elif isinstance(given, (list, tuple)):
-            found += [f"--{option}", *map(str, given)]
-        else:
-            found += [f"--{option}", str(given)]
-    return tuple(found)
-
-
-def _texts(value: Any) -> Any:
-    """YAML's numbers and truths as the texts that environment variables are."""
-    if not isinstance(value, Mapping):
-        return value
-    known = {str(name): given for name, given in value.items() if given is not None}
-    return {name: str(int(given)) if isinstance(given, bool) else str(given) for name, given in known.items()}
+_Name = Annotated[str, BeforeValidator(registry_name)]
+_TEXTS = ("model", "served_model_name")
 
 
 class ServerSpec(BaseModel):
@@ -99,21 +71,31 @@ class ServerSpec(BaseModel):
     worker_extension_cls: str | None = Field(None, description="vLLM's class to mix into its workers.")
     trust_remote_code: bool = Field(False, description="Whether to run code that comes with the model.")
     api_key_env: str | None = Field(
-        None, min_length=1, description="Environment variable that holds the key which requests must bring."
+        None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="Environment variable that holds the key which requests must bring.",
     )
     insecure: bool = Field(False, description="Listen beyond this machine without a key.")
-    experiment_name: str | None = Field(None, min_length=1, description="With `trial_name`: where in the registry.")
-    trial_name: str | None = Field(None, min_length=1, description="With `experiment_name`: where in the registry.")
+    experiment_name: _Name | None = Field(None, description="With `trial_name`: where in the registry.")
+    trial_name: _Name | None = Field(None, description="With `experiment_name`: where in the registry.")
     registry: str | None = Field(None, min_length=1, description="Where to announce the address: file://, etcd://, ...")
-    registry_ttl: float = Field(30.0, ge=1, description="Seconds that the announcement outlives this process.")
-    advertise_host: str | None = Field(None, min_length=1, description="Host to announce; found out if not given.")
+    registry_ttl: float = Field(
+        30.0, ge=1, allow_inf_nan=False, description="Seconds that the announcement outlives this process."
+    )
+    advertise_host: Annotated[str | None, BeforeValidator(announced_host)] = Field(
+        None, description="Host to announce; found out if not given."
+    )
     restarts: int = Field(0, ge=0, description="How often in a row a crashed engine is started again.")
-    start_timeout: float = Field(1800.0, gt=0, description="Seconds for the engine to load its model.")
-    drain_timeout: float = Field(30.0, ge=0, description="Seconds for requests under way to end before it is stopped.")
-    extra_args: Annotated[tuple[str, ...], BeforeValidator(_arguments)] = Field(
+    start_timeout: float = Field(
+        1800.0, gt=0, allow_inf_nan=False, description="Seconds for the engine to load its model."
+    )
+    drain_timeout: float = Field(
+        30.0, ge=0, allow_inf_nan=False, description="Seconds for requests under way to end before it is stopped."
+    )
+    extra_args: Annotated[tuple[str, ...], BeforeValidator(engine_arguments)] = Field(
         (), description="Further arguments as the engine spells them: a list, or a mapping."
     )
-    environment: Annotated[Mapping[str, str], BeforeValidator(_texts)] = Field(
+    environment: Annotated[Mapping[str, str], BeforeValidator(variables)] = Field(
         default_factory=dict, repr=False, description="Variables for the engine."
     )
 
@@ -125,7 +107,7 @@ class ServerSpec(BaseModel):
         if isinstance(value, bool) and bool not in (kind, *get_args(kind)):
             msg = "is a switch's value, and this is no switch"
             raise ValueError(msg)
-        return value
+        return as_text(value) if info.field_name in _TEXTS else value
 
     @model_validator(mode="after")
     def _belongs_together(self) -> ServerSpec:
@@ -159,14 +141,15 @@ class ServerSpec(BaseModel):
 
         Args:
             path: Of the file; None for changes alone.
-            changes: Values by name, in place of the file's; None counts as not given.
+            changes: Values by name, in place of the file's; None takes the file's back.
 
         Raises:
             ConfigError: The file cannot be read, or holds a name or a value of no use.
         """
         values: dict[str, Any] = {} if path is None else _read(path)
-        values.update((name, value) for name, value in (changes or {}).items() if value is not None)
-        return cls.make(values, "given" if path is None else f"in {path} or given")
+        values.update(changes or {})
+        known = {name: value for name, value in values.items() if value is not None or name not in cls.model_fields}
+        return cls.make(known, "given" if path is None else f"in {path} or given")
 
     def at(self, port: int) -> ServerSpec:
         """The same server on another port."""
@@ -201,13 +184,14 @@ class ServerSpec(BaseModel):
         if self.registry is None or self.experiment_name is None or self.trial_name is None:
             return self.registry
         address, mark, query = self.registry.partition("?")
-        return f"{address.rstrip('/')}/{self.experiment_name}/{self.trial_name}/{ROLE}{mark}{query}"
+        separator = "" if address.endswith("/") else "/"
+        return f"{address}{separator}{self.experiment_name}/{self.trial_name}/{ROLE}{mark}{query}"
 
     def api_key(self) -> str | None:
         """The key, from the environment.
 
         Raises:
-            ConfigError: The variable is named and not set.
+            ConfigError: The variable is named and not set, or holds what no header can carry.
         """
         if self.api_key_env is None:
             return None
@@ -215,7 +199,11 @@ class ServerSpec(BaseModel):
         if not key:
             msg = f"api_key_env={self.api_key_env!r}: the environment has no such variable, or it is empty; export it"
             raise ConfigError(msg)
-        return key
+        try:
+            return usable_key(key)
+        except ValueError as error:
+            msg = f"api_key_env={self.api_key_env!r}: the key {error}"
+            raise ConfigError(msg) from None
 
 
 def read_assignments(words: Sequence[str]) -> dict[str, Any]:

@@ -397,3 +397,15 @@ def test_routes_that_cannot_be_read_are_refused_without_being_shown(text):
     with pytest.raises(ConfigError, match="routes") as caught:
         JudgeSettings(routes=text)
     assert "sk-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["sk-1\n", " sk-1 "])
+def test_a_key_from_a_file_is_sent_without_its_line_end(key):
+    assert JudgeSettings(api_key=key).api_key.get_secret_value() == "sk-1"
+
+
+@pytest.mark.parametrize("key", ["two\nlines", "ключ"])
+def test_a_key_that_no_header_can_carry_is_told_and_not_shown(key):
+    with pytest.raises(ConfigError, match="no header can carry") as caught:
+        JudgeSettings(api_key=key)
+    assert key not in str(caught.value)

@@ -83,8 +83,8 @@ def _engine(spec: ServerSpec, python: str, run: Run) -> tuple[Finding, bool]:
     tested = TESTED[spec.engine]
     names = _DISTRIBUTIONS[spec.engine]
     try:
-        found = json.loads(run([python, "-c", _VERSIONS, *names]))
-    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        found = dict(json.loads(run([python, "-c", _VERSIONS, *names])))
+    except (OSError, subprocess.SubprocessError, TypeError, ValueError) as error:
         return Finding("engine", "error", f"python={python!r} does not run: {error}"), False
     name = next((name for name in names if name in found), None)
     if name is None:
@@ -119,6 +119,11 @@ def _bind(spec: ServerSpec) -> Finding:
 
 def _key(spec: ServerSpec, environment: Mapping[str, str]) -> list[Finding]:
     name = spec.api_key_env
+    if name is None and spec.engine == "vllm" and environment.get("VLLM_API_KEY"):
+        message = (
+            "the environment's VLLM_API_KEY would have the engine ask for it: set api_key_env=VLLM_API_KEY, or unset it"
+        )
+        return [Finding("key", "error", message)]
     if name is None:
         return []
     if not environment.get(name):

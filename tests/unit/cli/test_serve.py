@@ -1,5 +1,6 @@
 """`llm-judge-remote serve`, with a stand-in for the interpreter that has vLLM."""
 
+import fcntl
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import yaml
 from serving_process import COMMAND, Serving
 from typer.testing import CliRunner
 
-from llm_judge_remote import compute_score_batched
+from llm_judge_remote import Judge, JudgeSettings, Sample, compute_score_batched
 from llm_judge_remote.cli.main import app
 from llm_judge_remote.servers.registry import lookup
 from llm_judge_remote.serving.launch import free_port
@@ -47,7 +48,7 @@ def invoke(*words):
     return CliRunner().invoke(app, ["serve", *map(str, words)])
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_it_serves_registers_and_ends_by_a_signal(interpreter, tmp_path, number):
     registry = f"file://{tmp_path}/shared"
     names = ("--registry", registry, "--experiment-name", "math", "--trial-name", "run7")
@@ -211,3 +212,32 @@ def _wait_for(condition):
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("reader", ["gone", "stuck"])
+def test_a_terminal_that_reads_nothing_keeps_nobody_from_stopping_it(interpreter, tmp_path, reader):
+    registry = f"file://{tmp_path}/shared"
+    chatty = interpreter("--reply", "REWARD: 1")
+    words = ("--model", "my/judge", "--port", str(free_port()), "--registry", registry, "--python", chatty, LITTLE)
+    process = subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        fcntl.fcntl(process.stdout.fileno(), fcntl.F_SETPIPE_SZ, 4096)
+        _wait_for(lambda: lookup(registry))
+        if reader == "gone":
+            process.stdout.close()
+        with Judge(JudgeSettings(server_url=registry, model_name="my/judge", batch_endpoint="off")) as judge:
+            judge.score([Sample("4", ("4",), f"{number}") for number in range(200)])
+        process.terminate()
+        assert process.wait(60) == 0
+        assert not lookup(registry)
+    finally:
+        process.kill()
+        process.wait(30)
+        process.stdout.close()
+
+
+def test_force_does_not_open_a_server_to_everybody(interpreter):
+    options = ("--model", "m", "--host", "0.0.0.0", "--force", "--python", interpreter(), "--port", str(free_port()))
+    done = subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "insecure" in done.stderr

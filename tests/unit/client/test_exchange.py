@@ -152,6 +152,15 @@ def test_a_batch_endpoint_that_the_key_does_not_reach_is_none(wire, connect, sta
         ask(connect(api_key="k"), *chunk())
 
 
+def test_a_key_that_a_batch_endpoint_took_before_is_refused_by_it(wire, connect):
+    exchange = connect(api_key="k")
+    wire.post(BATCH, json=answer_of("x", "y", "z"))
+    ask(exchange, *chunk())
+    wire.replace(responses.POST, BATCH, status=401)
+    with pytest.raises(errors.AuthenticationError):
+        ask(exchange, *chunk())
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_without_a_key_a_batch_that_is_refused_for_the_lack_of_one_is_refused(wire, connect, status):
     wire.post(BATCH, status=status)

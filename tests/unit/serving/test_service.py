@@ -10,6 +10,7 @@ import pytest
 
 from llm_judge_remote import ConfigError, Judge, JudgeSettings, Outcome, Sample
 from llm_judge_remote.servers.registry import lookup
+from llm_judge_remote.serving import service
 from llm_judge_remote.serving.engines import Command
 from llm_judge_remote.serving.guard import group_members
 from llm_judge_remote.serving.launch import EngineError, free_port
@@ -67,7 +68,7 @@ def running(*options, **values):
         yield run
     finally:
         run.service.stop()
-        run.service.stop()
+        run.service._hurry.set()
         run.thread.join(60)
 
 
@@ -196,6 +197,20 @@ def test_stopped_while_it_starts_it_leaves_nothing_behind():
     assert run.error is None
 
 
+def test_two_signals_at_once_are_one(tmp_path):
+    with running("--reply", "REWARD: 0.5", "--service-time", "1") as run:
+        run.wait_until_said("ready")
+        with Judge(JudgeSettings(server_url=run.url, max_retries=0, hedging="off")) as judge:
+            found = []
+            client = threading.Thread(target=lambda: found.extend(judge.score(SAMPLES)))
+            client.start()
+            wait_until_at_work(judge)
+            run.service.stop()
+            run.end()
+            client.join(30)
+    assert [each.outcome for each in found] == [Outcome.JUDGED] * 4
+
+
 def test_what_is_under_way_ends_before_the_server_does():
     with running("--reply", "REWARD: 0.5", "--service-time", "2") as run:
         run.wait_until_said("ready")
@@ -217,7 +232,8 @@ def test_stopped_while_its_first_sample_hangs_it_ends():
     assert run.error is None
 
 
-def test_stopped_twice_it_does_not_wait_for_what_is_under_way():
+def test_stopped_twice_it_does_not_wait_for_what_is_under_way(monkeypatch):
+    monkeypatch.setattr(service, "_AT_ONCE_S", 0.0)
     with running("--reply", "REWARD: 0.5", "--fault", "hang:match=slow", drain_timeout=600) as run:
         run.wait_until_said("ready")
         with Judge(JudgeSettings(server_url=run.url, timeout=30)) as judge:
@@ -243,3 +259,71 @@ def test_its_groups_hold_nothing_after_any_end():
 def test_settings_that_nobody_could_run_with_are_said_before_anything_is_started():
     with pytest.raises(ConfigError, match="experiment_name"):
         Run(experiment_name="math")
+
+
+def test_a_slow_start_that_fails_counts_as_a_crash_like_any_other(monkeypatch):
+    monkeypatch.setattr(service, "_SOUND_S", 0.0)  # however long it took to load
+    program = ["-c", "import time; time.sleep(0.5); raise SystemExit(3)"]
+    with running(program=program, restarts=1) as run:
+        run.thread.join(60)
+    assert isinstance(run.error, EngineError)
+    assert sum("starting it again" in line for line in run.said) == 1
+
+
+def test_a_second_server_at_the_same_port_is_refused_while_the_first_one_starts():
+    with running("--reply", "REWARD: 0.5") as run:
+        run.wait_until_said("starting")
+        with running("--reply", "REWARD: 0.5", port=run.service.spec.port) as other:
+            other.thread.join(30)
+        assert isinstance(other.error, ConfigError)
+        assert "another server is being started there" in str(other.error)
+        run.wait_until_said("ready")
+
+
+def test_an_engine_that_dies_of_its_first_sample_is_shown_with_its_last_lines():
+    program = ["-c", DIES_FIRST]
+    with running(program=program) as run:
+        run.thread.join(60)
+    assert "ended while it judged its first sample" in str(run.error)
+    assert "CUDA out of memory" in str(run.error)
+
+
+def test_an_engine_that_is_ended_together_with_the_service_is_no_failure():
+    with running("--reply", "REWARD: 0.5") as run:
+        run.wait_until_said("ready")
+        run.service._stop.set()
+        os.kill(engine_of(run.service.spec.port), signal.SIGKILL)
+        run.thread.join(60)
+    assert run.error is None
+
+
+def test_a_registrys_password_is_not_shown():
+    registry = "etcd://127.0.0.1:1/judges?user=u&password=hunter2&timeout=1"
+    with running("--reply", "REWARD: 0.5", registry=registry) as run:
+        run.wait_until_said("not registered yet")
+        run.end()
+    assert not any("hunter2" in line for line in run.said)
+
+
+def test_what_is_told_without_a_file_names_none():
+    program = ["-c", "raise SystemExit(3)"]
+    with running(program=program) as run:
+        run.thread.join(60)
+    assert "printed nothing" in str(run.error)
+    assert "engine.log" not in str(run.error)
+
+
+DIES_FIRST = """
+import http.server, os, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+    def do_POST(self):
+        print("CUDA out of memory", flush=True)
+        os._exit(1)
+    def log_message(self, *_):
+        pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[sys.argv.index("--port") + 1])), Handler).serve_forever()
+"""
