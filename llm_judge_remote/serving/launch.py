@@ -16,7 +16,6 @@ from types import TracebackType
 import requests
 
 from llm_judge_remote.errors import JudgeError
-from llm_judge_remote.servers.registry import Registration, register
 from llm_judge_remote.serving import guard
 
 __all__ = ["Engine", "EngineError", "Progress", "free_port"]
@@ -82,7 +81,6 @@ class Engine:
         self._grace = grace
         self._guard: subprocess.Popen[bytes] | None = None
         self._lifeline: int | None = None
-        self._registration: Registration | None = None
         self._hurried = False
 
     def __enter__(self) -> Engine:
@@ -167,26 +165,6 @@ class Engine:
                     on_progress(passed, self.last_lines(1))
                 time.sleep(interval)
 
-    def register(self, registry: str, ttl: float = 30.0, address: str | None = None) -> None:
-        """Put the server on a registry's list; it is taken off before the server ends.
-
-        Args:
-            registry: The registry's URL; see `servers.registry`.
-            ttl: Seconds that the entry stays if this process is killed.
-            address: The server's, as its clients reach it; `url` if None.
-
-        Raises:
-            RegistryError: The registry takes no entry.
-            ConfigError: It is none that could be used.
-        """
-        self._registration = register(registry, address or self.url, ttl)
-
-    def unregister(self) -> None:
-        """Take the server off the registry's list, if it is on one."""
-        if self._registration is not None:
-            self._registration.close()
-            self._registration = None
-
     def _is_healthy(self, session: requests.Session) -> bool:
         try:
             return session.get(self._health_url, timeout=_HEALTH_TIMEOUT_S).status_code == 200
@@ -203,7 +181,6 @@ class Engine:
 
     def stop(self) -> None:
         """End the server and its children: SIGTERM, and SIGKILL after the grace. Returns when all are gone."""
-        self.unregister()
         if self._guard is None or self._guard.returncode is not None:
             self._release()
             return

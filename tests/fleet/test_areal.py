@@ -8,18 +8,13 @@ import uuid
 from pathlib import Path
 
 import pytest
+from service_runs import running
 
 from llm_judge_remote import Judge, JudgeSettings, Sample
 from llm_judge_remote.servers.registry import lookup, prune, register
-from llm_judge_remote.serving.launch import Engine
 from llm_judge_remote.testing import JudgeServer
 
 pytestmark = pytest.mark.fleet
-
-
-def judge_server(port):
-    """The command that a launcher runs in place of an engine's."""
-    return [sys.executable, "-m", "llm_judge_remote.testing", "--port", str(port)]
 
 
 class Areal:
@@ -85,13 +80,12 @@ def test_areal_reads_what_we_register(both, name):
     assert areal("get_subtree", name) == []
 
 
-def test_areal_reads_what_our_launcher_registered_as_long_as_the_server_lives(both, name, tmp_path):
+def test_areal_reads_what_our_launcher_registered_as_long_as_the_server_lives(both, name):
     areal, url = both
-    with Engine(judge_server, log=tmp_path / "server.log") as engine:
-        engine.wait_until_healthy(60)
-        assert areal("get_subtree", name) == []
-        engine.register(url)
-        assert areal("get_subtree", name) == [engine.url.removeprefix("http://")]
+    with running("--reply", "REWARD: 0.5", registry=url) as run:
+        run.wait_until_said("registered as")
+        assert areal("get_subtree", name) == [run.url.removeprefix("http://")]
+        run.end()
     assert areal("get_subtree", name) == []
 
 
