@@ -6,6 +6,8 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Debian keeps servers where not every user's PATH leads.
+export PATH := $(PATH):/usr/sbin:/usr/local/sbin
 
 TEST := .venvs/test
 VLLM := .venvs/vllm
