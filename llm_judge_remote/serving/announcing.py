@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from llm_judge_remote.errors import RegistryError
+from llm_judge_remote.errors import ConfigError, RegistryError
 from llm_judge_remote.servers.registry import register
 
 __all__ = ["Announcement"]
@@ -48,6 +48,9 @@ class Announcement:
         while not self._closed.is_set():
             try:
                 registration = register(self._registry, self._address, self._ttl)
+            except ConfigError as error:  # it will not do later either
+                self._say(f"not registered: {error}")
+                return
             except RegistryError as error:
                 self._say(f"not registered yet, the server stays up: {error}")
                 self._closed.wait(pause)

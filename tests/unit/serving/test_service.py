@@ -1,4 +1,5 @@
 import os
+import shlex
 import signal
 import threading
 import time
@@ -9,9 +10,10 @@ from service_runs import Run, running
 
 from llm_judge_remote import ConfigError, Judge, JudgeSettings, Outcome, Sample
 from llm_judge_remote.servers.registry import lookup
-from llm_judge_remote.serving import service
+from llm_judge_remote.serving import announcing, service
 from llm_judge_remote.serving.guard import group_members
 from llm_judge_remote.serving.launch import EngineError
+from llm_judge_remote.serving.spec import ServerSpec
 
 SAMPLES = [Sample("it is four", ("4",), f"What is 2 + 2? ({number})") for number in range(4)]
 
@@ -242,11 +244,24 @@ def test_an_engine_that_is_ended_together_with_the_service_is_no_failure():
 
 
 def test_a_registrys_password_is_not_shown():
-    registry = "etcd://127.0.0.1:1/judges?user=u&password=hunter2&timeout=1"
-    with running("--reply", "REWARD: 0.5", registry=registry) as run:
-        run.wait_until_said("not registered yet")
+    spec = ServerSpec(model="m", registry="etcd://u:hunter1@host/judges?user=u&password=hunter2&timeout=1")
+    (line,) = (line for line in service._how_to_reach(spec) if "SERVER_URL" in line)
+    assert "hunter" not in line
+    assert shlex.split(line)[1].startswith("LLM_JUDGE_SERVER_URL=etcd://")
+    assert "timeout=1" in shlex.split(line)[1]  # the whole is one word
+
+
+def test_a_registry_that_cannot_be_is_said_and_the_server_stays_up(monkeypatch):
+    def refuse(*_):
+        raise ConfigError("registry='etcd://h/j': install llm-judge-remote[etcd]")
+
+    monkeypatch.setattr(announcing, "register", refuse)
+    with running("--reply", "REWARD: 0.5", registry="etcd://h/j") as run:
+        run.wait_until_said("not registered: registry=")
+        with Judge(JudgeSettings(server_url=run.url)) as judge:
+            assert judge.score(SAMPLES[:1])[0].score == 0.5
         run.end()
-    assert not any("hunter2" in line for line in run.said)
+    assert run.error is None
 
 
 def test_what_is_told_without_a_file_names_none():
