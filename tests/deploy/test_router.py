@@ -17,7 +17,6 @@ from balanced import (
     routed,
     router_arguments,
     samples,
-    two_judges,
 )
 from vllm_router.launch_router import parse_router_args
 
@@ -25,12 +24,6 @@ from llm_judge_remote import Outcome
 from llm_judge_remote.servers.registry import register
 
 pytestmark = pytest.mark.deploy
-
-
-@pytest.fixture
-def judges():
-    with two_judges() as both:
-        yield both
 
 
 def script(*options, python=sys.executable):

