@@ -4,6 +4,9 @@ verl's own data set, agent loops, reward workers, advantages and loss. Not here:
 the workers that hold the GPUs.
 """
 
+import collections
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -65,10 +68,13 @@ def test_a_step_of_grpo_learns_from_the_judge(overrides, path, tokenizer, folder
     settings = ["return_details=True"] if path else []
     where = "custom_reward_function.reward_kwargs" if path else "reward_kwargs"
 
-    def judge(conversation):
-        return f"REWARD: {len(conversation.text) % 11 / 10}"
+    # By turn, not by text: the answers are random, and each group needs two scores that differ, whatever was drawn.
+    turn = collections.defaultdict(itertools.count().__next__)
 
-    with JudgeServer(judge=judge, faults=[Fault("no_verdict", match=lambda c: len(c.text) % 3 == 0)]) as server:
+    def judge(conversation):
+        return f"REWARD: {turn[conversation.text] / 100}"
+
+    with JudgeServer(judge=judge, faults=[Fault("no_verdict", match=lambda c: turn[c.text] % 3 == 0)]) as server:
         settings += [f"server_url={server.url}", "fallback=group_mean", "group_wait=5"]
         config = stage.configuration(
             folder,
