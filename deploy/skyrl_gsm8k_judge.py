@@ -1,13 +1,13 @@
 #!/usr/bin/env python
-"""GSM8K with an LLM judge in SkyRL: make its data set, try the judge without a trainer, train.
+"""GSM8K with an LLM judge in SkyRL: try the judge without a trainer, and train.
 
     python skyrl_gsm8k_judge.py play --server-url http://JUDGE:8000
-    python skyrl_gsm8k_judge.py prepare gsm8k_train.jsonl train.parquet
+    python ../data_prep/prepare_gsm8k.py --input gsm8k_train.jsonl --layout skyrl --output train.parquet
     LLM_JUDGE_SERVER_URL=http://JUDGE:8000 python skyrl_gsm8k_judge.py train data.train_data="['train.parquet']" ...
 
 `play` needs `pip install llm-judge-remote skyrl-gym` alone: it plays episodes as SkyRL's generator does, many at once
-in threads, with candidates from a file in the model's place, or a right and a wrong one that are made up. `prepare`
-and `play` read GSM8K as it is distributed (`question` and `answer`, JSON lines or parquet), and SkyRL's own columns.
+in threads, with candidates from a file in the model's place, or a right and a wrong one that are made up. It reads
+GSM8K as it is distributed (`question` and `answer`, JSON lines or parquet), and SkyRL's own columns.
 `train` hands everything to SkyRL 0.4, as its own entry point does, with the environment registered in its process; see
 `llm_judge_remote.integrations.skyrl` for the flags of the two servers.
 """
@@ -41,20 +41,6 @@ ROWS = [
     ("Half of a class of 30 is away. How many are there?", "Half of 30 is 15.\n#### 15"),
 ]
 """Where no data is given."""
-
-
-@app.command()
-def prepare(source: Path, target: Path) -> None:
-    """Turn GSM8K into SkyRL's data set (parquet needs pyarrow; with another ending JSON lines are written)."""
-    rows = list(_rows(source))
-    if target.suffix == ".parquet":
-        import pyarrow  # noqa: PLC0415 (only where it is asked for)
-        from pyarrow import parquet  # noqa: PLC0415
-
-        parquet.write_table(pyarrow.Table.from_pylist(rows), target)
-    else:
-        target.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
-    Console().print(f"{len(rows)} rows in {target}")
 
 
 @app.command()

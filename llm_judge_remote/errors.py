@@ -17,6 +17,7 @@
      │         ├── PromptTooLongError       400: more tokens than the model takes
      │         └── RequestRejectedError     any other 4xx: the same request would fail again
      ├── RegistryError            where servers are looked up cannot be asked, or takes no entry
+     ├── DatasetError             input that cannot be read as rows, or output that cannot be written
      ├── NoVerdictError           the judge replied, and gave no score
      ├── DeadlineExceededError    the call's `deadline` passed first
      └── JudgingFailedError       `fallback="raise"` or `on_unavailable="raise"`: rows were left without a judge's score
@@ -38,6 +39,7 @@ __all__ = [
     "AuthenticationError",
     "ConfigError",
     "ConnectionDroppedError",
+    "DatasetError",
     "DeadlineExceededError",
     "IncapableError",
     "InvalidReplyError",
@@ -181,6 +183,10 @@ class RequestRejectedError(StatusError):
 
 class RegistryError(JudgeError):
     """Where servers are looked up cannot be asked, or takes no entry."""
+
+
+class DatasetError(JudgeError):
+    """Input that cannot be read as rows, or output that cannot be written; the message names file, line and column."""
 
 
 class NoVerdictError(JudgeError):

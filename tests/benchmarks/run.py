@@ -13,6 +13,8 @@ real_vllm          a vLLM server on this machine with a small model; only when i
 two_vllms          two of them, and vllm-router: prefix-cache hits with and without affinity; only when it is named
 agreement          one of them: ways of asking against labels; only when it is named (see --rows)
 verl               verl's reward worker against one batched call; only when it is named (see --verl-python)
+data_prep          a million rows made into parquet and pairs; only when it is named (pandas is wanted beside it, and
+                   where it is installed, here or beside --verl-python, datasets)
 
 Every run has a fresh client process and a fresh server process, on CPUs of their own where there are two. The server
 is `stub_server.py` unless `--stub` names another one. Figures are medians of `--repeats` runs, contenders in turn.
@@ -38,7 +40,7 @@ import llm_judge_remote
 __all__ = ["main"]
 
 _USUAL = ("client_bound", "server_bound", "tail", "mixed_faults", "overload", "async_and_threads", "memory")
-_REGIMES = (*_USUAL, "real_vllm", "two_vllms", "agreement", "verl")
+_REGIMES = (*_USUAL, "real_vllm", "two_vllms", "agreement", "verl", "data_prep")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -91,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="run.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    which = "which to run; all but those with a vLLM server or verl if none"
+    which = "which to run; all but those that only run when they are named if none"
     add("regime", nargs="*", choices=[[], *_REGIMES], metavar="REGIME", help=which)
     add("--quick", action="store_true", help="small numbers and one run of each: to see that it works")
     add("--repeats", type=int, help="runs of each contender (3; 1 with --quick)")

@@ -12,13 +12,15 @@ from llm_judge_remote.testing import JudgeServer
 
 pytestmark = pytest.mark.trainer
 
-SCRIPT = Path(__file__).parents[3] / "deploy" / "skyrl_gsm8k_judge.py"
+ROOT = Path(__file__).parents[3]
+SCRIPT = ROOT / "deploy" / "skyrl_gsm8k_judge.py"
+RECIPE = ROOT / "data_prep" / "prepare_gsm8k.py"
 GSM8K = [{"question": f"What is {i} + {i}?", "answer": f"{i} + {i} = {2 * i}\n#### {2 * i}"} for i in range(3)]
 
 
-def run(*arguments, **environment):
+def run(*arguments, script=SCRIPT, **environment):
     return subprocess.run(
-        [sys.executable, str(SCRIPT), *map(str, arguments)],
+        [sys.executable, str(script), *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
@@ -37,7 +39,7 @@ def gsm8k(tmp_path):
 def test_it_explains_itself():
     done = run("--help")
     assert done.returncode == 0
-    assert all(command in done.stdout for command in ("play", "prepare", "train"))
+    assert all(command in done.stdout for command in ("play", "train"))
 
 
 def test_it_plays_made_up_episodes_without_any_data():
@@ -63,10 +65,10 @@ def test_it_plays_given_turns_over_given_rows_and_keeps_what_was_said(gsm8k, tmp
     assert [line["score"] for line in said if line["turn"] == 1] == [1.0] * 3
 
 
-@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
-def test_it_makes_skyrls_data_set_and_plays_it(gsm8k, tmp_path, ending):
-    target = tmp_path / f"train.{ending}"
-    assert run("prepare", gsm8k, target).returncode == 0
+def test_it_plays_the_data_set_that_the_recipe_makes_for_skyrl(gsm8k, tmp_path):
+    target = tmp_path / "train.parquet"
+    made = run("--input", gsm8k, "--layout", "skyrl", "--output", target, script=RECIPE)
+    assert made.returncode == 0, made.stderr
     with JudgeServer() as server:
         done = run("play", "--data", target, "--server-url", server.url)
         assert server.stats.conversations == 6

@@ -1,0 +1,76 @@
+"""The members and the non-members of a plan as items, in blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from llm_judge_remote.dataset.items import ITEMS
+from llm_judge_remote.dataset.membership import Pairs
+from llm_judge_remote.dataset.perturb import perturb, row_words
+from llm_judge_remote.dataset.spill import Spill
+from llm_judge_remote.dataset.texts import Indices
+
+__all__ = ["PairItems", "PairReader"]
+
+
+@dataclass(frozen=True, slots=True)
+class PairItems:
+    """A block of members or of non-members.
+
+    Attributes:
+        items: Of the schema `ITEMS`; the one reference of each is the pair's solution, and `source_index` is that of
+            the row whose problem it is.
+        solution_index: `source_index` of the row whose solution it is, or was before it was changed.
+        problem_rows: The row numbers in the spill they are from.
+        solution_rows: The same for the solutions.
+    """
+
+    items: pa.RecordBatch
+    solution_index: Indices
+    problem_rows: Indices
+    solution_rows: Indices
+
+
+class PairReader:
+    """Reads pairs by their numbers; what comes back does not depend on the blocks they are read in.
+
+    Args:
+        pairs: The plan.
+        spill: What it was made for.
+        others: The other inputs, if it was made with some.
+    """
+
+    def __init__(self, pairs: Pairs, spill: Spill, others: Spill | None = None) -> None:
+        self._pairs = pairs
+        self._spill = spill
+        self._other_spill = others if pairs.method == "separate_dataset" and others is not None else spill
+        self._words = row_words(len(spill), pairs.seed) if pairs.method == "perturbed_solution" else None
+
+    def members(self, start: int, stop: int) -> PairItems:
+        """The members from number `start` up to `stop`, which is not one of them."""
+        pairs = self._pairs
+        problems, solutions = pairs.member_problem[start:stop], pairs.member_solution[start:stop]
+        return _pair_items(self._spill, problems, solutions, self._spill.solutions(solutions))
+
+    def non_members(self, start: int, stop: int) -> PairItems:
+        """The same for non-members."""
+        pairs = self._pairs
+        problems, solutions = pairs.other_problem[start:stop], pairs.other_solution[start:stop]
+        texts = self._other_spill.solutions(solutions)
+        if self._words is not None:
+            words = self._words[solutions].tolist()
+            changed = [perturb(text, word) for text, word in zip(texts.to_pylist(), words, strict=True)]
+            texts = pa.array(changed, pa.large_string())
+        return _pair_items(self._other_spill, problems, solutions, texts)
+
+
+def _pair_items(spill: Spill, problems: Indices, solutions: Indices, texts: pa.LargeStringArray) -> PairItems:
+    items = spill.items(problems, references=False)
+    lists = pa.LargeListArray.from_arrays(pa.array(np.arange(len(texts) + 1)), texts)
+    place = ITEMS.get_field_index("references")
+    return PairItems(
+        items.set_column(place, ITEMS.field(place), lists), spill.source_index[solutions], problems, solutions
+    )
