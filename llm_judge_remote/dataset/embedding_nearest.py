@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llm_judge_remote.dataset.derangement import Flags
-from llm_judge_remote.dataset.ranking import best_of_each, table
+from llm_judge_remote.dataset.ranking import best_of_each, in_blocks, table
 from llm_judge_remote.dataset.spill import Spill
 from llm_judge_remote.dataset.texts import Indices
 from llm_judge_remote.errors import DatasetError
@@ -62,11 +62,7 @@ class EmbeddingNearest:
 
     def nearest(self, queries: Indices, count: int, refused: Callable[[Indices, Indices], Flags]) -> Indices:
         """For each text the numbers of so many others, the nearest by cosine first; see `LexicalNearest.nearest`."""
-        found = [
-            self._block(np.arange(start, min(start + _QUERIES, len(queries))), queries, count, refused)
-            for start in range(0, len(queries), _QUERIES)
-        ]
-        return np.concatenate([np.zeros((0, count), np.int64), *found])
+        return in_blocks(len(queries), count, _QUERIES, lambda each: self._block(each, queries, count, refused))
 
     def _block(
         self, places: Indices, queries: Indices, count: int, refused: Callable[[Indices, Indices], Flags]

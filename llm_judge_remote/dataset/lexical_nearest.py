@@ -25,7 +25,7 @@ from rapidfuzz.distance import Indel
 from rapidfuzz.process import cdist
 
 from llm_judge_remote.dataset.derangement import Flags
-from llm_judge_remote.dataset.ranking import best_of_each, table
+from llm_judge_remote.dataset.ranking import best_of_each, in_blocks, table
 from llm_judge_remote.dataset.spill import Spill
 from llm_judge_remote.dataset.texts import Indices, TextFile, TextWriter, spans
 
@@ -81,11 +81,7 @@ class LexicalNearest:
             count: How many.
             refused: Given places in `queries` and numbers of texts, whether the one may not be found for the other.
         """
-        found = [
-            self._block(np.arange(start, min(start + _QUERIES, len(queries))), queries, count, refused)
-            for start in range(0, len(queries), _QUERIES)
-        ]
-        return np.concatenate([np.zeros((0, count), np.int64), *found])
+        return in_blocks(len(queries), count, _QUERIES, lambda each: self._block(each, queries, count, refused))
 
     def _block(
         self, places: Indices, queries: Indices, count: int, refused: Callable[[Indices, Indices], Flags]

@@ -1,14 +1,15 @@
-"""The best few of each group, by one sort."""
+"""The best few of each group, by one sort, and groups a block at a time."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from llm_judge_remote.dataset.texts import Hashes, Indices
 
-__all__ = ["best_of_each", "mixed", "table"]
+__all__ = ["best_of_each", "in_blocks", "mixed", "table"]
 
 
 def best_of_each(groups: Indices, scores: Any, numbers: Indices, count: int) -> Indices:
@@ -27,6 +28,12 @@ def table(groups: Indices, numbers: Indices, rows: int, count: int) -> Indices:
     begins = np.searchsorted(groups, np.arange(rows))
     made[groups, np.arange(len(groups)) - begins[groups]] = numbers
     return made
+
+
+def in_blocks(total: int, count: int, size: int, block: Callable[[Indices], Indices]) -> Indices:
+    """What `block` makes of the places from 0 to `total`, `size` of them at a time: for each one `count` numbers."""
+    found = [block(np.arange(start, min(start + size, total))) for start in range(0, total, size)]
+    return np.concatenate([np.zeros((0, count), np.int64), *found])
 
 
 def mixed(words: Hashes, turns: Indices) -> Hashes:

@@ -4,33 +4,17 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from source_files import error, read
 
 from llm_judge_remote.dataset.inputs import json_lines, json_reader
 from llm_judge_remote.dataset.inputs.json_lines import JsonLines
-from llm_judge_remote.dataset.source import Columns, open_source
-from llm_judge_remote.errors import DatasetError
+from llm_judge_remote.dataset.source import Columns
 
 
 def written(tmp_path, content, name="a.jsonl"):
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return str(path)
-
-
-def read(path, **options):
-    """The rows, and the skipped ones' lines and reasons."""
-    source = open_source([path], **options)
-    items = [item for batch in source for item in batch.to_pylist()]
-    return (
-        [(item["source_index"], item["problem"], item["references"]) for item in items],
-        [(line, why) for _, line, why in source.skipped.first],
-    )
-
-
-def error(path, **options):
-    with pytest.raises(DatasetError) as raised:
-        read(path, **options)
-    return str(raised.value)
 
 
 GOOD = '{"problem": "p", "solution": "s"}'

@@ -6,10 +6,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from source_files import error, read
 
 from llm_judge_remote.dataset.inputs import csv_file
 from llm_judge_remote.dataset.source import Columns, open_source
-from llm_judge_remote.errors import DatasetError
 
 
 def written(tmp_path, content, name="a.csv"):
@@ -22,22 +22,6 @@ def table(tmp_path, columns, name="a.parquet", **options):
     path = tmp_path / name
     pq.write_table(columns if isinstance(columns, pa.Table) else pa.table(columns), path, **options)
     return str(path)
-
-
-def read(path, **options):
-    """The rows, and the skipped ones' lines and reasons."""
-    source = open_source([path], **options)
-    items = [item for batch in source for item in batch.to_pylist()]
-    return (
-        [(item["source_index"], item["problem"], item["references"]) for item in items],
-        [(line, why) for _, line, why in source.skipped.first],
-    )
-
-
-def error(path, **options):
-    with pytest.raises(DatasetError) as raised:
-        read(path, **options)
-    return str(raised.value)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
