@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +26,8 @@ ROW_GROUP_ROWS = 16_384
 class RowFile:
     """A parquet file in the making; used as a context manager. It is whole when that ends without an error.
 
+    Row groups are compressed in a thread of its own, one at a time.
+
     Args:
         path: Of the file; one that is there is written over.
         schema: Of the rows.
@@ -44,19 +47,29 @@ class RowFile:
         with writing():
             # Statistics of texts help no reader, and put whole texts into the footer.
             self._writer = pq.ParquetWriter(path, told, compression="zstd", write_statistics=False)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="parquet")
+        self._last: Future[None] | None = None
 
     def __enter__(self) -> RowFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._thread.shutdown()
+        failure = self._last.exception() if self._last is not None else None
         # What stopped it is to be known, not that the file's end cannot be written either.
-        with suppress(OSError) if kind else self._writing():
+        with suppress(OSError) if kind or failure else self._writing():
             self._writer.close()
+        if failure is not None and kind is None:
+            with self._writing():
+                raise failure
 
     def write(self, rows: pa.RecordBatch) -> None:
-        """Add a row group, compressed with zstd."""
+        """Add a row group; return when the one before it is written."""
         with self._writing():
-            self._writer.write_table(pa.Table.from_batches([rows]), row_group_size=max(rows.num_rows, 1))
+            if self._last is not None:
+                self._last.result()
+        group = pa.Table.from_batches([rows])
+        self._last = self._thread.submit(self._writer.write_table, group, row_group_size=max(rows.num_rows, 1))
 
 
 def packed(rows: pa.RecordBatch) -> memoryview:

@@ -75,20 +75,30 @@ def test_packed_rows_come_back_in_their_order(tmp_path):
     assert [*unpacked(tmp_path / "none")] == []
 
 
-def test_what_stops_the_writing_is_told_and_not_that_the_end_cannot_be_written(tmp_path):
-    refusals = []
+@pytest.mark.parametrize("groups", [1, 2, 3])
+def test_what_stops_the_writing_is_told_and_not_that_the_end_cannot_be_written(tmp_path, monkeypatch, groups):
+    told = []
 
     @contextlib.contextmanager
     def writing():
-        if refusals:
-            raise refusals.pop()
-        yield
+        try:
+            yield
+        except OSError as error:
+            told.append(error.errno)
+            raise
 
-    file = RowFile(tmp_path / "rows", SCHEMA, {}, writing)
-    file.write(batch(0, 5))
-    refusals += [OSError(errno.EIO, "the end"), OSError(errno.ENOSPC, "the rows")]
-    with pytest.raises(OSError, match="the rows"), file:
-        file.write(batch(5, 5))
+    def refuse(*_, **__):
+        raise OSError(errno.ENOSPC, "full")
+
+    def write_all():
+        with RowFile(tmp_path / "rows", SCHEMA, {}, writing) as file:
+            monkeypatch.setattr(file._writer, "write_table", refuse)
+            for number in range(groups):
+                file.write(batch(number, 1))
+
+    with pytest.raises(OSError, match="full"):
+        write_all()
+    assert told == [errno.ENOSPC]
 
 
 def test_other_files_have_no_metadata_of_ours(tmp_path):
