@@ -129,7 +129,7 @@ def _loaded(model: str) -> Encoder:
     try:
         library = importlib.import_module("sentence_transformers")
     except ImportError as error:  # it, or something that it needs
-        msg = f"embedding needs the package sentence-transformers: {error}; pip install sentence-transformers"
+        msg = f"embedding needs the package sentence-transformers: {error}; pip install 'llm-judge-remote[embeddings]'"
         raise DatasetError(msg) from None
     try:
         encoder: Encoder = library.SentenceTransformer(model)

@@ -2,20 +2,21 @@
 
 import ast
 import importlib.util
+import json
+import os
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from pydantic import SecretStr
-from typer.testing import CliRunner
 
 import llm_judge_remote
 from llm_judge_remote import Judgement, JudgeSettings, Outcome
-from llm_judge_remote.cli.main import app
 from llm_judge_remote.prompts.library import TemplateLibrary
 from llm_judge_remote.scoring.lexical import PLACEHOLDERS
 from llm_judge_remote.servers.registry import lookup
@@ -114,7 +115,7 @@ def test_the_make_targets_and_files_that_it_names_exist():
     assert targets >= {"demo", "test", "test-all"}
     for target in targets:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-    for path in re.findall(r"`(?:python )?((?:tests|deploy)/[\w/]+\.\w+)", README):
+    for path in re.findall(r"`(?:python )?((?:tests|deploy|data_prep)/[\w/]+\.\w+)", README):
         assert (ROOT / path).exists(), path
     for path in re.findall(r"^\| (`.*?`) \|", README, re.MULTILINE):
         for name in re.findall(r"`([\w/]+(?:\.py|/))`", path):
@@ -162,19 +163,37 @@ def test_the_shell_lines_of_the_readme_parse():
             assert shlex.split(line)
 
 
-def test_the_commands_of_the_readme_run(monkeypatch):
+@pytest.fixture
+def user_folder(tmp_path, monkeypatch):
+    """A folder with the files that the README's commands name, and the programs that they call."""
+    monkeypatch.chdir(tmp_path)
+    rows = [(f"What is {n} + {n}?", f"{n} + {n} = {2 * n}\n#### {2 * n}") for n in range(300)]
+    for name, problem, solution in (("gsm8k_train", "question", "answer"), ("math500_test", "problem", "solution")):
+        lines = (json.dumps({problem: row[0], solution: row[1]}) for row in rows)
+        Path(f"{name}.jsonl").write_text("\n".join(lines))
+    for number in (1, 2):
+        Path(f"part-{number}.csv").write_text(f"task,key\n{number}+1?,{number + 1}\n?,\n")
+    (tmp_path / "data_prep").symlink_to(ROOT / "data_prep")
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    return tmp_path
+
+
+def test_the_commands_of_the_readme_run(user_folder, monkeypatch):
     commands = [
         shlex.split(line)
         for block in code_blocks("sh")
         for line in block.splitlines()
-        if line.startswith("llm-judge-remote ") and line not in SERVERS
+        if line.startswith(("llm-judge-remote ", "python data_prep/")) and line not in SERVERS
     ]
-    assert commands
+    assert {"redteam", "prepare", "inspect"} <= {command[1] for command in commands}
     with JudgeServer(judge=SimulatedJudge()) as server:
-        for _, *arguments in commands:
-            given = [argument.replace("http://HOST:8000", server.url) for argument in arguments]
-            result = CliRunner().invoke(app, given)
-            assert result.exit_code == 0, result.output
+        for command in commands:
+            given = [word.replace("http://HOST:8000", server.url) for word in command]
+            done = subprocess.run(given, capture_output=True, text=True, timeout=120, check=False)
+            assert done.returncode == 0, f"{given}: {done.stdout} {done.stderr}"
+    assert pq.read_table("mine.parquet").num_rows == 2
+    assert pq.read_table("train.parquet").num_rows == 300
+    assert pq.read_table("math500.parquet").num_rows == 100
 
 
 SERVERS = [

@@ -49,7 +49,10 @@ class HubData:
         try:
             import datasets  # noqa: PLC0415 (optional, and slow to import)
         except ImportError:
-            msg = f"{name} is no file or folder here; to read a hub's data set, install `datasets`"
+            msg = (
+                f"{name} is no file or folder here; for a hub's data set, `datasets` is missing: "
+                "pip install 'llm-judge-remote[hub]'"
+            )
             raise DatasetError(msg) from None
         self._count: int | None
         try:

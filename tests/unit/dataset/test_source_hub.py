@@ -113,7 +113,8 @@ def test_without_the_package_the_error_says_what_to_install(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without)
     assert message("openai/gsm8k") == (
-        "openai/gsm8k is no file or folder here; to read a hub's data set, install `datasets`"
+        "openai/gsm8k is no file or folder here; for a hub's data set, `datasets` is missing: "
+        "pip install 'llm-judge-remote[hub]'"
     )
 
 

@@ -175,7 +175,10 @@ def test_a_model_that_gives_no_vectors_is_an_error(tmp_path, vectors):
 
 def test_a_model_that_cannot_be_loaded_is_an_error_that_names_what_is_missing(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "sentence_transformers", None)
-    with spilled(PAIR, tmp_path / "a") as spill, pytest.raises(DatasetError, match="pip install sentence-transformers"):
+    with (
+        spilled(PAIR, tmp_path / "a") as spill,
+        pytest.raises(DatasetError, match="pip install .llm-judge-remote.embeddings"),
+    ):
         AddedTargets(spill, "embedding:1")
 
 
