@@ -30,7 +30,7 @@ Model = Annotated[
     typer.Option(metavar="NAME", help="Model to ask; auto: the one that the server serves.", show_default=False),
 ]
 Template = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Name or file of the prompt template.", show_default=False)
+    str | None, typer.Option(metavar="NAME", help="Name of the prompt template, or its text.", show_default=False)
 ]
 Settings = Annotated[
     list[str] | None,
