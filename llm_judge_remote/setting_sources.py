@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import yaml
 from pydantic import ValidationError
@@ -23,11 +23,13 @@ __all__ = [
     "ENV_PREFIX",
     "SECRETS",
     "EnvironmentAliases",
+    "Origin",
     "YamlFile",
     "canonical",
     "explain",
     "nearest",
     "origin_of",
+    "origins",
     "read_config",
 ]
 
@@ -129,12 +131,49 @@ def explain(error: ValidationError, names: Collection[str], origin: Callable[[st
     return "; ".join(head + ", or ".join(found) for head, found in problems.items())
 
 
+class Origin(NamedTuple):
+    """Where a setting's value comes from.
+
+    Attributes:
+        layer: The layer that won.
+        name: Of the variable, or the file's path; "" for the others.
+    """
+
+    layer: Literal["default", "environment", "file", "call"]
+    name: str = ""
+
+
+def origins(call: Mapping[str, Any], fields: Collection[str]) -> dict[str, Origin]:
+    """Which layer each field's value comes from.
+
+    Args:
+        call: What a call gives, by field name or second name.
+        fields: The names that there are.
+
+    Raises:
+        ConfigError: The YAML file is of no use.
+    """
+    given = canonical(call)
+    path = os.environ.get(CONFIG_VARIABLE)
+    in_file = read_config(Path(path), fields) if path else {}
+    # pydantic takes a field's own variable in any case; the others are looked up as they are written.
+    own = {name.upper(): name for name, value in os.environ.items() if value}
+    others = {field: name for name, field in ENVIRONMENT_ALIASES.items() if os.environ.get(name)}
+
+    def origin(field: str) -> Origin:
+        if field in given:
+            return Origin("call")
+        if path and field in in_file:
+            return Origin("file", path)
+        found = own.get(f"{ENV_PREFIX}{field.upper()}") or others.get(field)
+        return Origin("environment", found) if found else Origin("default")
+
+    return {field: origin(field) for field in fields}
+
+
 def origin_of(field: str, call: Mapping[str, Any], fields: Collection[str]) -> str:
     """Which layer a value comes from, for messages."""
-    if field in canonical(call):
+    layer, name = origins(call, fields).get(field, Origin("default"))
+    if layer == "call":
         return "given in the call"
-    path = os.environ.get(CONFIG_VARIABLE)
-    if path and field in read_config(Path(path), fields):
-        return f"from the file {path}"
-    variables = [f"{ENV_PREFIX}{field.upper()}", *(n for n, f in ENVIRONMENT_ALIASES.items() if f == field)]
-    return f"from the environment's {next((name for name in variables if os.environ.get(name)), field)}"
+    return f"from the file {name}" if layer == "file" else f"from the environment's {name or field}"

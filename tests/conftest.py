@@ -1,5 +1,6 @@
 """What all tests share: an environment without the developer's own settings, and a process of one's own."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import hypothesis
 import pytest
 
 from llm_judge_remote import reward
+from llm_judge_remote.logs import Sparing
 
 # A machine that is busy with something else is no failure of the code.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -29,3 +31,12 @@ def _a_process_of_its_own(monkeypatch):
     monkeypatch.setattr(reward, "_PROCESS", fresh)
     yield
     fresh.close()
+
+
+@pytest.fixture(autouse=True)
+def _a_log_of_its_own():
+    """No warning is left out because another test has said it."""
+    for name in logging.root.manager.loggerDict:
+        for each in logging.getLogger(name).filters:
+            if isinstance(each, Sparing):
+                each.forget()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,10 +13,11 @@ from llm_judge_remote.client.session import Session
 from llm_judge_remote.client.sleep_mode import SleepMode
 from llm_judge_remote.client.use_lock import UseLock
 from llm_judge_remote.errors import ConfigError, JudgeError, ServerError, ServerUnavailableError
+from llm_judge_remote.logs import logger
 
 __all__ = ["awake"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 Answer = TypeVar("Answer")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 import time
@@ -21,11 +20,12 @@ from llm_judge_remote.client.stats import DispatchStats, ServerStats
 from llm_judge_remote.client.submission import Entry, Submission, Task
 from llm_judge_remote.client.wakeups import Wakeups
 from llm_judge_remote.errors import InvalidReplyError, ServerError, ServerUnavailableError
+from llm_judge_remote.logs import logger
 from llm_judge_remote.servers.server import Server
 
 __all__ = ["Dispatcher"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 Result = TypeVar("Result")
 

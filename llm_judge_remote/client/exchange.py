@@ -228,7 +228,7 @@ class Exchange:
 
     @staticmethod
     def _error(session: Session, response: Response) -> StatusError:
-        return status_error(response.status, response.headers, response.body, session.server)
+        return status_error(response.status, response.headers, response.body, session.server, response.sent)
 
     def _refusal(self, session: Session, request: ChatRequest | None, response: Response) -> StatusError:
         """The error for a status other than 200, with what the server can add to it about one request."""

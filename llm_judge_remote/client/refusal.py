@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import orjson
 
+from llm_judge_remote.client.echo import without_echo
 from llm_judge_remote.client.replies import QUOTED, excerpt
 from llm_judge_remote.errors import (
     AuthenticationError,
@@ -29,8 +30,16 @@ _TOO_LONG = (
 )
 
 
-def status_error(status: int, headers: Mapping[str, str], body: bytes, server: str) -> StatusError:
-    """The error for an answer with a status other than 200, in the server's own words."""
+def status_error(status: int, headers: Mapping[str, str], body: bytes, server: str, sent: bytes = b"") -> StatusError:
+    """The error for an answer with a status other than 200, in the server's own words.
+
+    Args:
+        status: Of HTTP.
+        headers: With small letters.
+        body: The answer's.
+        server: Its address.
+        sent: The request's body, whose texts are left out of those words.
+    """
     words = _own_words(body)
     kind: type[StatusError] = StatusError
     hint = ""
@@ -49,6 +58,8 @@ def status_error(status: int, headers: Mapping[str, str], body: bytes, server: s
             RequestRejectedError,
             f" (redirects to {headers.get('location')}; set server_url to the final address)",
         )
+    if kind is not OverloadedError:  # of which many may come, and which are not about a request
+        words = without_echo(words, sent)
     msg = f"{server} answered {status}: {words or 'nothing'}{hint}"
     return kind(msg, status=status, server=server, retry_after=_retry_after(headers.get("retry-after")))
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Hashable
 
 from llm_judge_remote.errors import AuthenticationError, IncapableError, ServerError, UnknownModelError
+from llm_judge_remote.logs import logger
 
 __all__ = ["Refusals"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 _RECHECK_S = 60.0
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from llm_judge_remote.client.chat import ChatReply, ChatRequest
+from llm_judge_remote.client.echo import without_reply
 from llm_judge_remote.errors import InvalidReplyError, ServerError
 from llm_judge_remote.scoring.expected import Token
 
@@ -110,8 +111,8 @@ def read_batch(body: bytes, server: str, requests: Sequence[ChatRequest]) -> lis
 
 
 def excerpt(body: bytes) -> str:
-    """The beginning of an answer, for an error."""
-    text = body[:QUOTED].decode("utf-8", "replace").strip()
+    """The beginning of an answer, for an error; without the reply that it may hold."""
+    text = without_reply(body[:QUOTED].decode("utf-8", "replace")).strip()
     return f"{text!r}" if text else "an empty body"
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
+from llm_judge_remote.client.echo import without_key
 from llm_judge_remote.client.guard import Attempt, AttemptGuard
 from llm_judge_remote.errors import (
     AttemptTimeoutError,
@@ -27,11 +28,19 @@ _REPR = re.compile(r"^(?:<[^>]*>|\w+\(host=[^)]*\)): ")
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a server answered: the status, the headers (any case), the whole body."""
+    """What a server answered.
+
+    Attributes:
+        status: Of HTTP.
+        headers: In any case.
+        body: All of it; without the key, should it repeat that.
+        sent: The request's body, with an answer that refuses it: errors quote that, but not what it repeats.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    sent: bytes = b""
 
 
 class Session:
@@ -52,6 +61,7 @@ class Session:
         self, server: str, *, api_key: str | None, connect_timeout: float, max_connections: int, trust_env: bool
     ) -> None:
         self.server = server
+        self._api_key = api_key
         self._connect_timeout = connect_timeout
         self._guard = AttemptGuard()
         self._lock = threading.Lock()
@@ -132,7 +142,9 @@ class Session:
             failure = self._timed_out(timeout)
         if failure is not None:
             raise failure  # out here, so that it does not hold on to the connection through its context
-        return response
+        if response.status < 400:
+            return response
+        return replace(response, body=without_key(response.body, self._api_key), sent=body or b"")
 
     def close(self) -> None:
         """Close every connection; requests under way end with an error."""

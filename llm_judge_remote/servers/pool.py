@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from llm_judge_remote.errors import ServerUnavailableError
+from llm_judge_remote.logs import logger
 from llm_judge_remote.servers.affinity import preference
 from llm_judge_remote.servers.server import Server
 
 __all__ = ["Patience", "ServerPool"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 _MOST_KEYS = 65_536
 _FIRST_LOOK_S = 5.0

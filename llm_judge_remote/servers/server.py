@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import random
 
+from llm_judge_remote.logs import logger
 from llm_judge_remote.servers.chunk_size import ChunkSize
 from llm_judge_remote.servers.latencies import Latencies
 from llm_judge_remote.servers.limit import Limit
 
 __all__ = ["Server"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 _FAILURES_TO_OPEN = 5
 _FIRST_PAUSE_S = 0.25

@@ -52,7 +52,7 @@ def test_a_server_that_is_not_there_is_one_error_and_no_riddle():
     assert wrong(found) == {"health": "error"}
     assert ("refused" in found["health"].message, "start the server" in found["health"].fix) == (True, True)
     assert {finding.level for name, finding in found.items() if name != "health"} == {"skipped"}
-    assert found["reward function"].message.endswith("while 'health' is not well")
+    assert found["reward function"].message.endswith("error above: health")
 
 
 def test_a_server_that_loads_or_sleeps_is_said_to():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 from llm_judge_remote.diagnosis.finding import Finding, Level
+from llm_judge_remote.diagnosis.order import in_order
 from llm_judge_remote.diagnosis.server.remedies import remedy
 from llm_judge_remote.errors import ConnectionDroppedError, InvalidReplyError, JudgeError, StatusError
 
@@ -57,16 +58,12 @@ def take(
         begin: Told each look's name before it is taken.
         found: Told each finding as soon as it is there.
     """
-    failed: dict[str, str] = {}  # by name the look whose failure is the reason
-    for look in looks:
-        reason = next((failed[name] for name in look.needs if name in failed), None)
-        if reason is not None:
-            finding = Finding(look.name, "skipped", f"cannot be told while {reason!r} is not well")
-        else:
-            begin(look.name)
-            finding = Finding(look.name, *_seen(look, subject))
-        if finding.level == "error" or reason is not None:
-            failed[look.name] = reason or look.name
+
+    def see(look: Look[Subject_contra]) -> Finding:
+        begin(look.name)
+        return Finding(look.name, *_seen(look, subject))
+
+    for finding in in_order(looks, see):
         found(finding)
 
 

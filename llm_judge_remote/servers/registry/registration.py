@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import logging
 import os
 import queue
 import threading
@@ -12,13 +11,14 @@ from types import TracebackType
 from urllib.parse import urlsplit
 
 from llm_judge_remote.errors import ConfigError
+from llm_judge_remote.logs import logger
 from llm_judge_remote.servers.registry.leaving import SignalChain
 from llm_judge_remote.servers.registry.registry import Registry, open_registry
 from llm_judge_remote.setting_types import server_address
 
 __all__ = ["Registration", "register"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 _PATIENCE_S = 6.0  # a renewal under way when the entry is to go; longer than a registry takes to give up
 

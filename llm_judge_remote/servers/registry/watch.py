@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import threading
 import time
 from collections.abc import Callable
 
 from llm_judge_remote.errors import JudgeError
+from llm_judge_remote.logs import logger
 from llm_judge_remote.servers.registry.addresses import asked
 from llm_judge_remote.servers.registry.registry import Registry
 
 __all__ = ["Watch"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 _LEAST_GAP_S = 1.0
 _PATIENCE_S = 1.0

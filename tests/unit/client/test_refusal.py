@@ -87,3 +87,24 @@ def test_a_retry_after_of_no_use_is_none(header):
 def test_whatever_retry_after_says_it_is_read_or_ignored(header):
     wait = status_error(429, {"retry-after": header}, b"", "s").retry_after
     assert wait is None or wait >= 0
+
+
+ROW = b'{"messages": [{"content": "a candidate that speaks of its maximum context length"}]}'
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "words"),
+    [
+        (
+            b'{"error": {"message": "bad: a candidate that speaks of its nature"}}',
+            errors.RequestRejectedError,
+            "bad: [...]",
+        ),
+        (b'{"error": {"message": "the maximum context length is 4096"}}', errors.PromptTooLongError, "[...]"),
+    ],
+)
+def test_a_row_is_not_repeated_and_what_it_says_hides_nothing(body, kind, words):
+    error = status_error(400, {}, body, "http://judge:8000", ROW)
+    assert type(error) is kind
+    assert words in str(error)
+    assert "candidate that speaks" not in str(error)

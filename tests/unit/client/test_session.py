@@ -297,3 +297,13 @@ def test_closing_ends_what_is_under_way(serve, connect):
     session.close()
     assert failed.wait(10)
     thread.join()
+
+
+@pytest.mark.parametrize(("status", "is_refused"), [(200, False), (400, True), (401, True), (500, True)])
+def test_an_answer_that_refuses_a_request_comes_with_it_and_without_the_key(serve, connect, status, is_refused):
+    said = b"no: sk-1234567890"
+    head = (HEAD % len(said)).replace(b"200 OK", b"%d Said" % status)
+    server = serve(lambda _, connection, __: connection.sendall(head + said))
+    session = connect(server.url, api_key="sk-1234567890")
+    answer = session.request("POST", "/v1/chat/completions", b"{}", timeout=30)
+    assert (answer.body, answer.sent) == ((b"no: ***", b"{}") if is_refused else (said, b""))

@@ -36,7 +36,7 @@ def test_a_look_that_fails_keeps_only_those_from_being_taken_that_need_it():
 
 def test_what_is_skipped_names_the_look_that_failed_first():
     _, found = taken(Look("key", failing), Look("models", fine, ("key",)), Look("rows", fine, ("models",)))
-    assert found["rows"].message.endswith("while 'key' is not well")
+    assert found["rows"].message.endswith("error above: key")
 
 
 def test_a_warning_and_what_need_not_be_looked_at_keep_nobody_from_looking():

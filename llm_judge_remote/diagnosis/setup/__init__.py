@@ -1,0 +1,1 @@
+"""Everything between a trainer's settings and its judge's answer, looked at piece by piece."""

@@ -1,0 +1,1 @@
+"""What servers tell of their work: `status` looks, `figures` reads `/metrics`, `exposition` its format."""

@@ -1,0 +1,128 @@
+"""`llm-judge-remote status`: what is printed, for people and for programs, and how it ends."""
+
+import json
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from llm_judge_remote.cli import status_table
+from llm_judge_remote.cli.main import app
+from llm_judge_remote.monitoring.figures import Figures
+from llm_judge_remote.monitoring.look import Look
+from llm_judge_remote.monitoring.status import status_of
+from llm_judge_remote.testing import JudgeServer
+
+DEAD = "http://127.0.0.1:9"
+
+
+def command(*words):
+    result = CliRunner().invoke(app, ["status", *map(str, words)])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+@pytest.fixture
+def server():
+    with JudgeServer() as running:
+        yield running
+
+
+def test_one_well_server_is_enough_for_0_and_none_is_1(server):
+    some = command("--server-url", f"{server.url},{DEAD}", "--interval", "0.1")
+    assert some.exit_code == 0
+    assert "2 servers | 1 well | 1 down" in some.stdout
+    assert "refused" in some.stdout
+    none = command("--server-url", DEAD)
+    assert none.exit_code == 1
+    assert "1 server | 1 down" in none.stdout
+
+
+def test_a_registry_that_lists_nobody_ends_with_1_and_says_so(tmp_path):
+    result = command("--server-url", f"file://{tmp_path}/nobody")
+    assert result.exit_code == 1
+    assert "lists no server" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "no address: give --server-url"),
+        (("--server-url", "gopher://a"), "gopher"),
+        (("--server-url", DEAD, "--set", "connect_timeot=1"), "connect_timeout"),
+        (("--server-url", DEAD, "--interval", "0"), "--interval"),
+        (("--server-url", DEAD, "--config", "/nowhere.yaml"), "/nowhere.yaml"),
+    ],
+)
+def test_what_is_of_no_use_ends_with_2_and_a_reason(words, said):
+    result = command(*words)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_programs_get_one_document(server):
+    result = command(
+        "--json", "--server-url", f"{server.url},{DEAD}", "--interval", "0.1", "--set", "connect_timeout=2"
+    )
+    document = json.loads(result.stdout)
+    assert [each["state"] for each in document["servers"]] == ["well", "down"]
+    assert document["servers"][0]["running"] == 0
+    assert document["troubles"] == []
+
+
+def test_settings_may_come_from_a_file(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("LLM_JUDGE_CONFIG", "")  # --config puts its own there
+    file = tmp_path / "judge.yaml"
+    file.write_text(f"server_url: {server.url}\n")
+    assert command("--config", file, "--interval", "0.1").exit_code == 0
+
+
+def shown(*looks, width=80, for_long=False):
+    statuses = [status_of(look, None, since=look.time - 3725) for look in looks]
+    console = Console(width=width, force_terminal=False)
+    with console.capture() as capture:
+        console.print(status_table.rendered(statuses, ["etcd://a cannot be asked"], for_long=for_long))
+    return capture.get().splitlines()
+
+
+def test_the_table_fits_80_columns_with_a_long_name_and_large_numbers():
+    figures = Figures(
+        model="Qwen/Qwen3-235B-A22B-Instruct",
+        running=1024,
+        waiting=12345,
+        kv_cache=1.0,
+        prefix_queries=10,
+        prefix_hits=10,
+    )
+    address = "http://judge-17.some-namespace.svc.cluster.local:8000"
+    lines = shown(Look(address, 1.0, "unwell", "it said 503", figures), for_long=True)
+    assert max(map(len, lines)) <= 80
+    text = "".join("".join(lines).split())
+    for word in ("Qwen/Qwen3-235B", "1,024", "12,345", "100%", "1:02:05", "said503", "etcd://a"):
+        assert word in text
+
+
+def test_what_is_not_known_is_a_dash_and_a_share_a_percentage():
+    (_, _, row, *_) = shown(Look("http://a:1", 1.0, "well", "", Figures(running=3, kv_cache=0.156)))
+    assert row.split() == ["a:1", "well", "3", "-", "16%", "-", "-", "-"]
+
+
+def test_since_when_is_told_only_of_those_that_are_not_well_and_were_watched():
+    well, down = Look("http://a:1", 1.0, "well", "", Figures()), Look("http://b:1", 1.0, "down", "gone", Figures())
+    assert "1:02:05" not in " ".join(shown(well, down))
+    assert " ".join(shown(well, down, for_long=True)).count("1:02:05") == 1
+
+
+def test_a_watch_without_a_terminal_prints_one_look_after_the_other(server, monkeypatch):
+    looks = []
+
+    def until_the_third(seconds):
+        looks.append(seconds)
+        if len(looks) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("llm_judge_remote.cli.status.time.sleep", until_the_third)
+    result = command("--watch", "--server-url", server.url)
+    assert result.exit_code == 0
+    assert result.stdout.count("1 server | 1 well") == 3
+    assert "\x1b" not in result.stdout

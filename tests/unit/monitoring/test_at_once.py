@@ -1,0 +1,30 @@
+"""The same for several servers at the same time."""
+
+import threading
+
+import pytest
+
+from llm_judge_remote.monitoring.at_once import at_once
+
+
+def test_all_are_done_at_the_same_time_and_answered_in_order():
+    together = threading.Barrier(3, timeout=30)
+
+    def meet(number):
+        together.wait()
+        return number * number
+
+    assert at_once(meet, [3, 1, 2]) == [9, 1, 4]
+
+
+def test_nothing_to_do_is_done():
+    assert at_once(str, []) == []
+
+
+def test_an_error_is_raised_where_the_answers_are_waited_for():
+    with pytest.raises(ZeroDivisionError):
+        at_once(lambda number: 1 // number, [1, 0])
+
+
+def test_threads_do_not_keep_the_process():
+    assert at_once(lambda _: threading.current_thread().daemon, [1]) == [True]
