@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,7 +28,7 @@ from llm_judge_remote.dataset.stages import Progress, Stages
 from llm_judge_remote.dataset.steps import MEMBERS, NONMEMBERS, ROWS, in_order
 from llm_judge_remote.dataset.targets import Augmentation
 from llm_judge_remote.dataset.work_folder import WorkFolder, writing
-from llm_judge_remote.errors import DatasetError
+from llm_judge_remote.errors import ConfigError, DatasetError
 
 __all__ = ["Membership", "Prepared", "prepare"]
 
@@ -91,7 +91,7 @@ def prepare(
     Raises:
         DatasetError: The input cannot be read, or has too few rows, or the output cannot be written. Then no file of
             the output has changed; what is left for another run, if anything, the message says.
-        ConfigError: `targets` cannot be read.
+        ConfigError: `targets` cannot be read, or `output` is no name for a file, or a file of the output is an input.
     """
     if targets is not None:
         Augmentation.parse(targets)
@@ -99,6 +99,7 @@ def prepare(
     if membership is not None:
         options = replace(options, pair=membership.method)
     order = Order(source, options, recipe, arguments or {}, membership, targets, subset_size, seed, row_group_rows)
+    _check_names(_named(order, output).values(), order.files())
     folder = output.with_name(f".{output.name}.work")
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -136,16 +137,39 @@ def _run(order: Order, output: Path, facts: Mapping[str, Any], work: WorkFolder,
                 rows += step.note["rows"]
                 progress(rows)
         skipped = stages.skipped
-    targets = {_PARQUET: output}
     if order.membership is not None:
-        beside = {name: output.with_name(f"{output.stem}_{name}") for name in (MEMBERS, NONMEMBERS, _SUMMARY)}
-        targets = {**beside, **targets}
         summary = _summary(facts, work.notes, skipped)
         text = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
         with work.writing(_SUMMARY):
             (work.folder / _SUMMARY).write_text(text, encoding="utf-8")
-    work.publish(targets)
-    return Prepared(rows, taken_over, (output, *(each for each in targets.values() if each != output)), skipped)
+    named = _named(order, output)
+    work.publish(named)
+    return Prepared(rows, taken_over, (output, *(each for each in named.values() if each != output)), skipped)
+
+
+def _named(order: Order, output: Path) -> dict[str, Path]:
+    """What the files of the work folder are called in the end, the parquet file last."""
+    if not output.name or output.name == "..":
+        msg = f"{output} is a folder; the output is the name of a parquet file"
+        raise ConfigError(msg)
+    beside = () if order.membership is None else (MEMBERS, NONMEMBERS, _SUMMARY)
+    return {**{name: output.with_name(f"{output.stem}_{name}") for name in beside}, _PARQUET: output}
+
+
+def _check_names(outputs: Iterable[Path], inputs: Iterable[str]) -> None:
+    """Refuse to write over what is no file, or is an input: its rows would be gone."""
+    inputs = list(inputs)
+    for each in outputs:
+        with writing(each):
+            if not each.exists():
+                continue
+            if not each.is_file():
+                msg = f"{each} is {'a folder' if each.is_dir() else 'no file'}; the output would take its place"
+                raise ConfigError(msg)
+            for file in inputs:
+                if each.samefile(file):
+                    msg = f"{each} would be written over, and {file} is an input: choose another name for the output"
+                    raise ConfigError(msg)
 
 
 def _names(order: Order) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ def json_rows(path: Path) -> Iterator[dict[str, Any]]:
         DatasetError: What stands there is no row; the message names the line and why.
     """
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
             if _is_array(file):
                 yield from _elements(path)
                 return

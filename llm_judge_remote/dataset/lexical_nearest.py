@@ -5,7 +5,7 @@ query looks its own rarest words up, and takes from each list the texts nearest 
 different lengths cannot have a high ratio. The texts that were met in the heaviest words (by their inverse document
 frequency) are the shortlist, and those are ranked by the normalised Indel similarity of their words, as
 `scoring.lexical` has it. Where too few were met, the texts nearest in length are ranked too. Of no more than 2,048
-texts each is compared with each.
+texts each is compared with each. Of a text of more than 16,384 words the first ones are compared.
 
 So what a query costs does not depend on how many texts there are, but for a binary search. What is held is some 250
 bytes a text; the words, as numbers, are in a file.
@@ -37,6 +37,7 @@ _FEW = 2048  # texts of which all are compared
 _RAREST = 12  # words under which a text is found
 _LIST = 64  # texts taken from the list of a word
 _SHORTLIST = 64  # texts that are compared
+_MOST_WORDS = 1 << 14  # of a text; what a comparison takes grows with the square
 _BITS = 20  # of a word's number
 _LENGTH_BITS, _TEXT_BITS = 12, 31  # of an entry: word, length, text
 _FIRST_SIGN = 0x10000  # words are compared as the signs of a string, none of them a surrogate
@@ -133,7 +134,7 @@ class LexicalNearest:
     def _likeness(self, one: Indices, other: Indices) -> Any:
         texts, places = np.unique(np.concatenate([one, other]), return_inverse=True)
         written = self._words.read(texts).cast(pa.large_binary()).to_numpy(zero_copy_only=False)
-        signs = [each.decode("utf-32-le") for each in written]
+        signs = [each[: 4 * _MOST_WORDS].decode("utf-32-le") for each in written]
         left, right = np.split(places, 2)
         likeness = np.empty(len(one))
         begins = [*np.flatnonzero(np.diff(one, prepend=-1)).tolist(), len(one)]

@@ -9,7 +9,7 @@ import numpy as np
 
 __all__ = ["Length", "Lengths", "Repeats"]
 
-_INT32_MAX = 2**32 - 1
+_UINT32_MAX = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Lengths:
 
     def add(self, length: int, row: int) -> None:
         """The length of a text of a row's."""
-        self._all.append(min(length, _INT32_MAX))
+        self._all.append(min(length, _UINT32_MAX))
         if length > self._max:
             self._max, self._longest_row = length, row
 

@@ -45,9 +45,8 @@ class Pairs:
         seed: That they were drawn with.
         member_problem: Row of a member's problem.
         member_solution: Row of its solution: the same.
-        other_problem: Row of a non-member's problem.
+        other_problem: Row of a non-member's problem; of `separate_dataset` among the other inputs' rows.
         other_solution: Row of its solution, which `perturb` changes where the method says so.
-        other_from: Where these two rows are: 0 for the source itself, 1 for the other inputs.
     """
 
     method: str
@@ -56,7 +55,6 @@ class Pairs:
     member_solution: Indices
     other_problem: Indices
     other_solution: Indices
-    other_from: Indices
 
     def __len__(self) -> int:
         return len(self.member_problem)
@@ -97,8 +95,7 @@ def plan(spill: Spill, method: str, *, count: int | None = None, seed: int = 0, 
         problem = solution = member
     else:
         member, problem, solution = _deranged(spill, method, count, rng)
-    elsewhere = np.full(len(member), int(method == "separate_dataset"))
-    return Pairs(method, seed, member, member, problem, solution, elsewhere)
+    return Pairs(method, seed, member, member, problem, solution)
 
 
 def _deranged(

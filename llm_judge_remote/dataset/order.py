@@ -65,6 +65,11 @@ class Order:
     seed: int
     group_rows: int
 
+    def files(self) -> tuple[str, ...]:
+        """All files that are read."""
+        others = self.membership.others if self.membership is not None else None
+        return self.source.files + (() if others is None else others.files)
+
     def facts(self) -> dict[str, Any]:
         """What the output depends on, and nothing else: no clock, no host, no folder.
 

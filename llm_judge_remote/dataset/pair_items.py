@@ -1,4 +1,4 @@
-"""The members and the non-members of a plan as items, in blocks."""
+"""The members and the non-members of a plan as items, in blocks, and what of them is held out."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ import pyarrow as pa
 from llm_judge_remote.dataset.items import ITEMS
 from llm_judge_remote.dataset.membership import Pairs
 from llm_judge_remote.dataset.perturb import perturb, row_words
+from llm_judge_remote.dataset.rows import first_references
 from llm_judge_remote.dataset.spill import Spill
-from llm_judge_remote.dataset.texts import Indices
+from llm_judge_remote.dataset.targets import HeldOut
+from llm_judge_remote.dataset.texts import Hashes, Indices, hashes
 
 __all__ = ["PairItems", "PairReader"]
+
+_BLOCK = 4096  # pairs that are read at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,22 @@ class PairReader:
             changed = [perturb(text, word) for text, word in zip(texts.to_pylist(), words, strict=True)]
             texts = pa.array(changed, pa.large_string())
         return _pair_items(self._other_spill, problems, solutions, texts)
+
+    def held_out(self, *, reverse: bool) -> HeldOut:
+        """The side that is not trained on: the non-members, or reversed the members."""
+        pairs = self._pairs
+        own, other = self._spill.solution_hashes[pairs.member_solution], self._other_solutions()
+        if reverse:
+            return HeldOut(self._spill.problem_hashes[pairs.member_problem], own, other)
+        return HeldOut(self._other_spill.problem_hashes[pairs.other_problem], other, own)
+
+    def _other_solutions(self) -> Hashes:
+        """Of the non-members' solutions, as they are."""
+        if self._words is None:
+            return self._other_spill.solution_hashes[self._pairs.other_solution]
+        starts = range(0, len(self._pairs), _BLOCK)
+        blocks = (self.non_members(start, min(start + _BLOCK, len(self._pairs))).items for start in starts)
+        return np.concatenate([hashes(first_references(each)) for each in blocks])
 
 
 def _pair_items(spill: Spill, problems: Indices, solutions: Indices, texts: pa.LargeStringArray) -> PairItems:

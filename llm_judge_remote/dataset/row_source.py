@@ -48,7 +48,7 @@ def row_source(path: Path) -> RowSource:
     Raises:
         DatasetError: It cannot be read.
     """
-    return _Parquet(path) if path.suffix == ".parquet" or _is_parquet(path) else _Json(path)
+    return _Parquet(path) if path.suffix.lower() == ".parquet" or _is_parquet(path) else _Json(path)
 
 
 class _Parquet:

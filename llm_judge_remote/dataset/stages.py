@@ -108,7 +108,8 @@ class Stages:
         targets = None
         if order.targets is not None:
             trained = others if others is not None and membership.reverse else spill
-            targets = AddedTargets(trained, order.targets, seed=order.seed)
+            held_out = reader.held_out(reverse=membership.reverse)
+            targets = AddedTargets(trained, order.targets, seed=order.seed, held_out=held_out)
         return Paired(pairs, reader, order.options, group_rows, reverse=membership.reverse, targets=targets)
 
     def _spilled(self, source: Source | Subset, name: str, total: int | None) -> Spill:

@@ -9,14 +9,16 @@ Option                 Which K solutions
 =====================  ================================================================================================
 
 Never one that the row's problem has as its own anywhere in the data, and no text twice, both without regard to
-whitespace. Which ones depends on the seed, the row and the data, not on the batches that rows are asked for in.
+whitespace. Of membership pairs, nothing that is held out comes into the rows to train on this way: no solution that
+only held-out pairs have, and none that would make a held-out pair with the row's problem. Which ones depends on the
+seed, the row and the data, not on the batches that rows are asked for in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -31,7 +33,7 @@ from llm_judge_remote.dataset.spill import Spill
 from llm_judge_remote.dataset.texts import Hashes, Indices, hashes, spans
 from llm_judge_remote.errors import ConfigError, DatasetError
 
-__all__ = ["AddedTargets", "Augmentation"]
+__all__ = ["AddedTargets", "Augmentation", "HeldOut"]
 
 _WAYS = ("random", "lexical", "embedding")
 _MOST_DRAWS = 64
@@ -69,6 +71,20 @@ class Augmentation:
         return cls(way, int(count), model or DEFAULT_MODEL)
 
 
+class HeldOut(NamedTuple):
+    """What is not to be trained on, by `texts.hashes`.
+
+    Attributes:
+        problems: Of the held-out pairs.
+        solutions: Of the held-out pairs.
+        trained: The solutions of the pairs to train on; one that is among them may be added to others of these.
+    """
+
+    problems: Hashes
+    solutions: Hashes
+    trained: Hashes
+
+
 class _Nearest(Protocol):
     """A way to find solutions near to others, all by their numbers among the different solutions."""
 
@@ -86,23 +102,40 @@ class AddedTargets:
         option: What `Augmentation.parse` reads.
         seed: Of what is drawn at random.
         encoder: In place of the model that `option` names.
+        held_out: What must not come into the rows; None for plain rows, all of which are trained on.
 
     Raises:
         ConfigError: The option cannot be read.
         DatasetError: The model cannot be loaded, or the folder not be written.
     """
 
-    def __init__(self, spill: Spill, option: str, *, seed: int = 0, encoder: Encoder | None = None) -> None:
+    def __init__(
+        self,
+        spill: Spill,
+        option: str,
+        *,
+        seed: int = 0,
+        encoder: Encoder | None = None,
+        held_out: HeldOut | None = None,
+    ) -> None:
         wanted = Augmentation.parse(option)
         self.count = wanted.count
         self._spill = spill
-        self._own = own = ownership(spill.problem_hashes, spill.reference_hashes, spill.bounds)
+        # A held-out pair is refused as a problem's own solutions are.
+        problems, solutions, trained = held_out or (spill.problem_hashes[:0],) * 3
+        self._own = own = ownership(
+            np.concatenate([spill.problem_hashes, problems]),
+            np.concatenate([spill.reference_hashes, solutions]),
+            np.concatenate([spill.bounds, spill.bounds[-1] + 1 + np.arange(len(solutions))]),
+        )
+        self._is_held_out = np.isin(own.solution_hashes, np.setdiff1d(solutions, trained))
         # One row for each different solution, in the order of the rows.
-        rows = np.sort(np.unique(own.solution, return_index=True)[1])
+        rows = np.sort(np.unique(own.solution[: len(spill)], return_index=True)[1])
         self._rows = rows
         self._class = own.solution[rows]
         self._number = np.full(len(own.solution_hashes), -1)
         self._number[self._class] = np.arange(len(rows))
+        self._free = np.flatnonzero(~self._is_held_out[self._class])
         self._option = option
         self._words = row_words(len(spill), seed)
         self._nearest: _Nearest | None = None
@@ -145,21 +178,28 @@ class AddedTargets:
         def refused(places: Indices, numbers: Indices) -> Flags:
             found = classes[numbers]
             same = (given[places] == found) | (own.solution_hashes[found] == first[places])
-            flags: Flags = same | own.has(asked[places], found)
+            flags: Flags = same | own.has(asked[places], found) | self._is_held_out[found]
             return flags
 
+        free = self._free
+        if len(free) < self.count:
+            raise self._too_few(problems[0])
         if self._nearest is None:
-            found = _drawn(self._words[problems], len(self._rows), self.count, refused)
+            words = self._words[problems]
+            places = _drawn(words, len(free), self.count, lambda asked, drawn: refused(asked, free[drawn]))
+            found = np.where(places < 0, -1, free[places])
         else:
             found = self._nearest.nearest(self._number[given], self.count, refused)
         if (found < 0).any():
-            row = int(problems[np.argmax((found < 0).any(axis=1))])
-            msg = (
-                f"{self._option}: {len(self._spill)} rows have {len(self._rows)} different solutions, and of those not "
-                f"{self.count} can be added to the row {self._spill.source_index[row]}, whose own do not count"
-            )
-            raise DatasetError(msg)
+            raise self._too_few(problems[np.argmax((found < 0).any(axis=1))])
         return found
+
+    def _too_few(self, row: int) -> DatasetError:
+        held_out = ", nor do those held out" if self._is_held_out.any() else ""
+        return DatasetError(
+            f"{self._option}: {len(self._spill)} rows have {len(self._rows)} different solutions, and of those not "
+            f"{self.count} can be added to the row {self._spill.source_index[row]}, whose own do not count{held_out}"
+        )
 
 
 def _drawn(words: Hashes, limit: int, count: int, refused: Callable[[Indices, Indices], Flags]) -> Indices:

@@ -35,7 +35,7 @@ class Block(NamedTuple):
 
 def open_bytes(path: str) -> pa.NativeFile:
     """The file's bytes, unpacked if its name ends with `.gz`; read as they are asked for, not mapped into memory."""
-    return pa.input_stream(path, compression="gzip" if path.endswith(".gz") else None, buffer_size=1 << 20)
+    return pa.input_stream(path, compression="gzip" if path.lower().endswith(".gz") else None, buffer_size=1 << 20)
 
 
 def unreadable(path: str, error: Exception) -> DatasetError:

@@ -33,7 +33,7 @@ class CsvFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._delimiter = "\t" if path.removesuffix(".gz").endswith(".tsv") else ","
+        self._delimiter = "\t" if path.lower().removesuffix(".gz").endswith(".tsv") else ","
 
     def names(self) -> list[str]:
         """The names in the head line."""

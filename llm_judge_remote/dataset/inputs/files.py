@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import glob
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -47,7 +48,7 @@ def find(inputs: Sequence[str]) -> tuple[tuple[str, ...], str | None]:
 
     A folder stands for all files in it, and in its folders, whose names end as those of data do and do not begin with
     `.` or `_`; a pattern for all that match. Either's files come sorted by name. A file that several inputs stand for
-    is read once.
+    is read once, under the name by which it was met first.
 
     Returns:
         The files; and, where the only input is one, the name of a hub's data set or a folder that `save_to_disk` wrote.
@@ -55,7 +56,7 @@ def find(inputs: Sequence[str]) -> tuple[tuple[str, ...], str | None]:
     Raises:
         DatasetError: An input stands for nothing; the message names it.
     """
-    found: dict[str, None] = {}
+    found: dict[str, str] = {}  # as given, by what it is without links and detours
     for each in inputs:
         path = Path(each)
         if (path.is_dir() and is_saved(path)) or (not path.exists() and _may_be_a_name(each)):
@@ -64,11 +65,12 @@ def find(inputs: Sequence[str]) -> tuple[tuple[str, ...], str | None]:
                 msg = f"{each} {what}; a data set that `datasets` reads must be the only input"
                 raise DatasetError(msg)
             return (), each
-        found.update(dict.fromkeys(_files(each, path)))
+        for file in _files(each, path):
+            found.setdefault(os.path.realpath(file), file)
     if not found:
         msg = "there is no input"
         raise DatasetError(msg)
-    return tuple(found), None
+    return tuple(found.values()), None
 
 
 def reader_of(path: str, split: str) -> Reader:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import random
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from llm_judge_remote import ConfigError
 from llm_judge_remote.dataset import work_folder
 from llm_judge_remote.dataset.job import Membership, prepare
+from llm_judge_remote.dataset.membership import METHODS
 from llm_judge_remote.dataset.parquet import read_metadata
 from llm_judge_remote.dataset.rows import RowOptions
 from llm_judge_remote.dataset.source import open_source
@@ -180,6 +182,25 @@ def test_other_solutions_are_added_behind_a_rows_own(data, tmp_path):
         assert len({own, *added}) == 4
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("method", [each for each in METHODS if each != "separate_dataset"])
+def test_what_is_held_out_is_no_added_reference_of_what_is_trained_on(tmp_path, method, reverse):
+    data = tmp_path / "data.jsonl"  # answers alone: one that is changed is often another row's
+    rows = [{"problem": f"What is {n} + 0?", "solution": f"#### {n}"} for n in range(10, 40)]
+    data.write_text("".join(json.dumps(each) + "\n" for each in rows))
+    for seed in range(5):
+        membership = Membership(method, 9, reverse=reverse)
+        made = run(data, tmp_path / "m.parquet", membership=membership, targets="random:3", seed=seed)
+        members, others = lines(made.files[1]), lines(made.files[2])
+        pairs = {(each["problem"], each["solution"]) for each in others}
+        trained, held_out = ({each["solution"] for each in side} for side in (members, others))
+        for each in pq.read_table(made.files[0])["extra_info"].to_pylist():
+            added = each["target_gt"][1:]
+            assert len(set(added)) == 3
+            assert not pairs & {(each["problem"], text) for text in added}
+            assert not (held_out - trained) & set(added)
+
+
 def test_bad_rows_are_an_error_or_counted_and_left_out(data, tmp_path):
     content = data.read_text().splitlines(keepends=True)
     content[400] = "{broken\n"
@@ -217,6 +238,40 @@ def test_an_existing_file_stays_until_the_new_one_is_complete(data, tmp_path):
     assert output.read_text() == "the former"
     assert run(data, output).taken_over >= 300
     assert pq.read_metadata(output).num_rows == ROWS
+
+
+@pytest.mark.parametrize("name", ["data.jsonl", "link.parquet", "x_members.jsonl", "others.jsonl"])
+def test_an_input_is_never_written_over(data, tmp_path, name):
+    (tmp_path / "link.parquet").symlink_to(data)
+    inputs = [
+        data,
+        write_rows(tmp_path / "x_members.jsonl", 60, first=5000),
+        write_rows(tmp_path / "others.jsonl", 9),
+    ]
+    before = [each.read_bytes() for each in inputs]
+    others = open_source([str(each) for each in inputs[1:]])
+    output = tmp_path / ("x.parquet" if name == "x_members.jsonl" else name)
+    with pytest.raises(ConfigError, match=rf"{name} would be written over"):
+        run(data, output, membership=Membership("separate_dataset", 5, others))
+    assert [each.read_bytes() for each in inputs] == before
+    assert not list(tmp_path.glob(".*.work"))
+
+
+@pytest.mark.parametrize("name", [".", "..", "/", "folder", "folder/..", "pipe"])
+def test_an_output_that_is_no_file_is_refused_before_anything_is_written(data, tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    there = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ConfigError, match=r"is a folder|is no file"):
+        run(data, tmp_path / name, membership=Membership("same_problem"))
+    assert sorted(tmp_path.rglob("*")) == there
+
+
+def test_neither_is_a_folder_that_stands_where_the_summary_belongs(data, tmp_path):
+    (tmp_path / "x_summary.json").mkdir()
+    with pytest.raises(ConfigError, match=r"x_summary\.json is a folder"):
+        run(data, tmp_path / "x.parquet", membership=Membership("same_problem"))
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["data.jsonl", "x_summary.json"]
 
 
 def interrupted(data, output, done=300, **arguments):

@@ -88,6 +88,22 @@ def test_inputs_are_read_in_the_order_given_and_a_file_once(tmp_path):
     assert problems(source) == ["p2", "p1"]
 
 
+def test_a_file_of_several_names_is_read_once(tmp_path, monkeypatch):
+    first = write(tmp_path / "1.jsonl", row(1))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "link.jsonl").symlink_to(first)
+    monkeypatch.chdir(tmp_path)
+    source = open_source(["1.jsonl", "./1.jsonl", "folder/../*.jsonl", "folder", first])
+    assert source.files == ("1.jsonl",)
+    assert problems(source) == ["p1"]
+
+
+def test_a_packed_file_may_have_a_name_in_capitals(tmp_path):
+    with gzip.open(tmp_path / "A.JSONL.GZ", "wt") as file:
+        file.write(json.dumps(row(1)))
+    assert problems(open_source([str(tmp_path / "A.JSONL.GZ")])) == ["p1"]
+
+
 def test_files_of_all_kinds_are_read_together_each_by_its_own_columns(tmp_path):
     csv, lines = tmp_path / "a.csv", tmp_path / "b.jsonl.gz"
     csv.write_text("question,answer\np0,s0\n")

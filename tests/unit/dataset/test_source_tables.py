@@ -26,7 +26,7 @@ def table(tmp_path, columns, name="a.parquet", **options):
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
-@pytest.mark.parametrize(("name", "mid"), [("a.csv", ","), ("a.tsv", "\t"), ("A.CSV", ",")])
+@pytest.mark.parametrize(("name", "mid"), [("a.csv", ","), ("a.tsv", "\t"), ("A.CSV", ","), ("A.TSV", "\t")])
 def test_values_may_be_quoted_and_go_over_several_lines(tmp_path, end, mark, name, mid):
     lines = [
         f"id{mid}question{mid}answer",

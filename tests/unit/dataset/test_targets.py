@@ -13,7 +13,8 @@ from rapidfuzz.distance import Indel
 from llm_judge_remote.dataset import embedding_nearest, lexical_nearest, targets
 from llm_judge_remote.dataset.embedding_nearest import EmbeddingNearest
 from llm_judge_remote.dataset.lexical_nearest import LexicalNearest
-from llm_judge_remote.dataset.targets import AddedTargets, Augmentation
+from llm_judge_remote.dataset.targets import AddedTargets, Augmentation, HeldOut
+from llm_judge_remote.dataset.texts import hashes
 from llm_judge_remote.errors import ConfigError, DatasetError
 
 GSM8K = Path(__file__).parents[4] / "shared" / "data" / "gsm8k_test.jsonl"
@@ -98,6 +99,25 @@ def test_the_problem_of_a_pair_counts_and_so_does_what_its_solution_was_changed_
             assert added.lists(np.array([1]), own, problems=np.array([0])).to_pylist() == [["s2", "s3"]]
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_neither_a_held_out_pair_nor_a_held_out_solution_is_added(tmp_path, way):
+    rows = [(f"p{number}", [f"s{number}"]) for number in range(6)]
+    # Trained on are p0 and p1; s5 is in nothing else, and s1 is held out with p0 alone.
+    held_out = HeldOut(hashes(["p0", "p1"]), hashes(["s1", "s 5"]), hashes(["s0", "s1"]))
+    at = np.arange(2)
+    with spilled(rows, tmp_path / "a") as spill:
+        plain_rows = AddedTargets(spill, way.format(5), encoder=LetterCounts())
+        assert [len(set(texts)) for texts in lists(plain_rows, rows)] == [6] * 6
+        added = AddedTargets(spill, way.format(3), encoder=LetterCounts(), held_out=held_out)
+        first, second = lists(added, rows, at=at)
+        assert (sorted(first[1:]), first[0]) == (["s2", "s3", "s4"], "s0")
+        assert set(second[1:]) < {"s0", "s2", "s3", "s4"}
+        for count in (4, 6, 10**15):
+            more = AddedTargets(spill, way.format(count), encoder=LetterCounts(), held_out=held_out)
+            with pytest.raises(DatasetError, match="nor do those held out"):
+                lists(more, rows, at=at)
+
+
 def test_the_lexically_nearest_have_the_most_words_in_common_in_order(tmp_path):
     texts = [
         "Sam buys 3 apples and 4 pears, 7 fruits.",
@@ -112,6 +132,14 @@ def test_the_lexically_nearest_have_the_most_words_in_common_in_order(tmp_path):
     assert found[0][1] == texts[2]
     assert found[2][1] == texts[0]
     assert {text for row in found for text in row} == set(texts)
+
+
+def test_of_very_long_texts_the_beginnings_are_compared(tmp_path, monkeypatch):
+    monkeypatch.setattr(lexical_nearest, "_MOST_WORDS", 3)
+    texts = ["a b c d e f", "a b c x y z", "u b c d e f"]
+    with spilled([(f"p{text}", [text]) for text in texts], tmp_path / "a") as spill:
+        index = LexicalNearest(spill, np.arange(3))
+        assert index.nearest(np.arange(1), 1, lambda asked, text: text == asked).tolist() == [[1]]
 
 
 @pytest.mark.parametrize(("few", "share"), [(2048, 0.9999), (0, 0.9)])
@@ -177,7 +205,7 @@ def test_a_model_that_cannot_be_loaded_is_an_error_that_names_what_is_missing(tm
     monkeypatch.setitem(__import__("sys").modules, "sentence_transformers", None)
     with (
         spilled(PAIR, tmp_path / "a") as spill,
-        pytest.raises(DatasetError, match="pip install .llm-judge-remote.embeddings"),
+        pytest.raises(DatasetError, match=r"pip install 'llm-judge-remote\[embeddings\]'"),
     ):
         AddedTargets(spill, "embedding:1")
 
