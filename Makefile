@@ -22,7 +22,7 @@ BENCH := .venvs/bench
 WHEEL := $$(ls dist/llm_judge_remote-*.whl)
 SOURCES := $(shell find llm_judge_remote -type f -not -name '*.pyc' 2>/dev/null) pyproject.toml README.md LICENSE
 
-.PHONY: help test demo test-all test-real test-fleet test-deploy test-trainers test-verl test-skyrl test-areal bench check clean
+.PHONY: help test demo test-all test-real test-browser test-fleet test-deploy test-trainers test-verl test-skyrl test-areal bench check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## ?/\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -40,7 +40,7 @@ demo: $(TEST)/.wheel
 	@cd $(TEST) && bin/python -m llm_judge_remote.cli.demo --output ../../demo-output
 endif
 
-test-all: test test-fleet test-deploy test-trainers test-real ## test, and those with real registries, trainers, balancers and a real vLLM server
+test-all: test test-browser test-fleet test-deploy test-trainers test-real ## test, and those with real registries, trainers, balancers, a browser and a real vLLM server
 
 test-real: $(VLLM)/.tests ## only the end-to-end tests with a real vLLM server
 	@$(call show_package,$(VLLM))
@@ -56,6 +56,11 @@ test-deploy: $(DEPLOY)/.wheel ## only the tests of what is in deploy/, with vali
 	@command -v nginx > /dev/null || { echo "make test-deploy needs nginx: apt-get install nginx-light" >&2; exit 1; }
 	@$(call show_package,$(DEPLOY))
 	@PATH="$(CURDIR)/$(DEPLOY)/bin:$$PATH" $(DEPLOY)/bin/pytest -q -m deploy --durations=5 tests/deploy
+
+test-browser: $(TEST)/.wheel ## only the tests that open a report in headless Chromium
+	@command -v chromium > /dev/null || { echo "make test-browser needs chromium: apt-get install chromium" >&2; exit 1; }
+	@$(call show_package,$(TEST))
+	@$(TEST)/bin/pytest -q -m browser tests/browser
 
 test-trainers: test-verl test-skyrl test-areal ## only the tests with real trainers (verl in two releases, SkyRL, AReaL)
 

@@ -8,11 +8,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import signal
-import sys
 import time
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -23,17 +20,15 @@ from llm_judge_remote.agreement import area
 from llm_judge_remote.cli.demo_report import score_table, summary_lines
 from llm_judge_remote.cli.demo_rows import read_rollouts, verl_rows, write_parquet
 from llm_judge_remote.cli.demo_server import running_server
+from llm_judge_remote.cli.terminal import command, console
 from llm_judge_remote.errors import JudgeError
 from llm_judge_remote.serving.small_model import MODEL_NAME
 
 __all__ = ["app"]
 
-_PLAIN_WIDTH = 140
 # What agrees best with labels, also with small models (`make bench REGIMES=agreement`): one word, weighed by its
 # probability, and a rule for the answers that need no judge.
 _BEST = {"prompt_template": "yes_no", "scoring": "expected", "gate": "both", "temperature": 0}
-_INTERRUPTED = 128 + signal.SIGINT
-_TERMINATED = 128 + signal.SIGTERM
 
 app = typer.Typer(add_completion=False)
 
@@ -43,44 +38,47 @@ def demo(
     server_url: Annotated[
         str | None,
         typer.Option(
-            envvar="LLM_JUDGE_SERVER_URL", help="Ask this server; without it one is started.", show_default=False
+            envvar="LLM_JUDGE_SERVER_URL",
+            metavar="URL",
+            help="Ask this server; without it one is started.",
+            show_default=False,
         ),
     ] = None,
     model: Annotated[
         str | None,
         typer.Option(
             envvar="LLM_JUDGE_DEMO_MODEL",
+            metavar="NAME",
             help=f"Start the server with this model (a hub's name or a folder) instead of {MODEL_NAME}.",
             show_default=False,
         ),
     ] = None,
-    output: Annotated[Path, typer.Option(help="Folder for the files that are written.")] = Path("demo-output"),
-    start_timeout: Annotated[float, typer.Option(help="Most seconds for the server to start.")] = 1800.0,
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the files go that are written.")] = Path(
+        "demo-output"
+    ),
+    start_timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Most time for the server to start.")
+    ] = 1800.0,
 ) -> None:
-    """Score the package's example rollouts with a real model behind a real server, and show the scores."""
-    console = Console()
-    if not console.is_terminal:
-        # No terminal to ask for its width: as wide as the table needs.
-        console = Console(width=_PLAIN_WIDTH)
-    signal.signal(signal.SIGTERM, _exit_on_sigterm)
-    # A shell's background job has SIGINT ignored, and would not be stopped by it.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        judged = _run(console, server_url, model, output, start_timeout)
-    except KeyboardInterrupt:
-        console.print("\nStopped.")
-        raise typer.Exit(_INTERRUPTED) from None
-    except JudgeError as error:
-        console.print(f"The demo failed: {error}", style="red", markup=False)
-        raise typer.Exit(1) from None
-    if not judged:
-        console.print("No rollout was judged: see the reasons above.", style="red")
-        raise typer.Exit(1)
+    """Score the package's example rollouts with a real model behind a real server, and show the scores.
 
+    \b
+    Exit code:
+      0  rollouts were judged
+      1  none was, or the server did not start
+      2  a setting is of no use
 
-def _exit_on_sigterm(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (the signal module's contract)
-    """End as on an error, so that the server is stopped on the way out."""
-    sys.exit(_TERMINATED)
+    \b
+    Examples:
+      llm-judge-remote demo
+      llm-judge-remote demo --server-url http://HOST:8000
+    """  # noqa: D301 (not raw: a backspace makes the help keep the lines of a paragraph)
+    shown = console()
+    with command():
+        judged = _run(shown, server_url, model, output, start_timeout)
+        if not judged:
+            msg = "no rollout was judged: see the reasons above"
+            raise JudgeError(msg)
 
 
 def _run(console: Console, server_url: str | None, model: str | None, output: Path, start_timeout: float) -> bool:

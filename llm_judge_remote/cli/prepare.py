@@ -53,13 +53,15 @@ def prepare(
     messages: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Column of chat messages, which become the prompt.")
     ] = None,
-    split: Annotated[str, typer.Option(help="Split of a hub's data set, and extra_info.split.")] = "train",
-    hub_config: Annotated[str | None, typer.Option(help="Configuration of a hub's data set.")] = None,
+    split: Annotated[
+        str, typer.Option(metavar="NAME", help="Split of a hub's data set, and extra_info.split.")
+    ] = "train",
+    hub_config: Annotated[str | None, typer.Option(metavar="NAME", help="Configuration of a hub's data set.")] = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave rows out that cannot be used, and count them; else they end it.")
     ] = False,
-    ability: Annotated[str, typer.Option(help="verl's column of that name.")] = "math",
-    style: Annotated[str, typer.Option(help="reward_model.style.")] = "model",
+    ability: Annotated[str, typer.Option(metavar="WORD", help="verl's column of that name.")] = "math",
+    style: Annotated[str, typer.Option(metavar="WORD", help="reward_model.style.")] = "model",
     system_prompt: Annotated[str | None, typer.Option(metavar="TEXT", help="First turn of each prompt.")] = None,
     prompt_template: Annotated[
         str | None, typer.Option(metavar="TEXT", help="The user's turn, with {problem} where the problem belongs.")
@@ -112,7 +114,7 @@ def prepare(
     subset_size: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Take N rows of the input, drawn by the seed.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of all that is drawn.")] = 0,
     row_group_rows: Annotated[int, typer.Option(min=1, metavar="N", help="Most rows of a parquet row group.")] = 16_384,
     recipe: Annotated[str, typer.Option(hidden=True)] = "llm-judge-remote prepare",
 ) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import signal
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from itertools import product
@@ -14,16 +12,13 @@ import typer
 from rich.console import Console
 
 from llm_judge_remote.cli.redteam_table import attack_table, comparison_table, corpus_table, summary_lines
+from llm_judge_remote.cli.terminal import FAILED, FINE, UNKNOWN, command, console, print_json
 from llm_judge_remote.errors import ConfigError
 from llm_judge_remote.redteam import ATTACKS, Attack, RedTeamReport, Target, default_targets, read_targets, red_team
 from llm_judge_remote.settings import JudgeSettings
 
 __all__ = ["exit_code", "redteam"]
 
-STOOD, FELL, UNUSABLE, UNKNOWN = 0, 1, 2, 3
-
-_PLAIN_WIDTH = 140
-_INTERRUPTED = 128 + signal.SIGINT
 _ENOUGH = 0.5  # of the rows must be scored for a report to say anything
 
 
@@ -108,47 +103,34 @@ def redteam(
       llm-judge-remote redteam --template default --template yes_no --attack 'control_token'
       llm-judge-remote redteam --data wrong.jsonl --limit 50 --json > report.json
     """  # noqa: D301 (not raw: a backspace makes the help keep the lines of a paragraph)
-    console, errors = _console(), Console(stderr=True)
-    try:
+    shown = console()
+    with command():
         attacks = _chosen(attack)
         if list_attacks:
-            console.print(corpus_table(attacks))
+            shown.print(corpus_table(attacks))
             return
         targets = default_targets()[:limit] if data is None else read_targets(data, limit)
-        settings = _settings(server_url, template, model, no_defences)
         reports = []
-        for each in settings:
-            report = _attack(errors, targets, each, attacks, threshold)
+        for each in _settings(server_url, template, model, no_defences):
+            report = _attack(targets, each, attacks, threshold)
             reports.append(report)
             if not as_json:
-                _show(console, report, max_rate)
-    except ConfigError as error:
-        errors.print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(UNUSABLE) from None
-    except KeyboardInterrupt:
-        errors.print("Stopped.")
-        raise typer.Exit(_INTERRUPTED) from None
-    code = max((exit_code(report, max_rate) for report in reports), key=(STOOD, UNKNOWN, FELL).index)
+                _show(shown, report, max_rate)
+    code = max((exit_code(report, max_rate) for report in reports), key=(FINE, UNKNOWN, FAILED).index)
     if as_json:
-        typer.echo(json.dumps(_document(reports, max_rate, code), indent=2))
+        print_json(_document(reports, max_rate, code))
     elif len(reports) > 1:
-        console.print(comparison_table(reports, max_rate))
+        shown.print(comparison_table(reports, max_rate))
     raise typer.Exit(code)
 
 
 def exit_code(report: RedTeamReport, max_rate: float) -> int:
-    """What a report comes to: 0 the judge stood, 1 it fell for some attack, 3 there is too little to tell."""
+    """What a report comes to: FINE the judge stood, FAILED it fell for some attack, UNKNOWN there is too little."""
     if report.overall.scored < _ENOUGH * report.overall.n:
         return UNKNOWN
     if report.above(max_rate):
-        return FELL
-    return UNKNOWN if report.unclear(_ENOUGH) else STOOD
-
-
-def _console() -> Console:
-    console = Console()
-    # No terminal to ask for its width: as wide as the tables need.
-    return console if console.is_terminal else Console(width=_PLAIN_WIDTH)
+        return FAILED
+    return UNKNOWN if report.unclear(_ENOUGH) else FINE
 
 
 def _chosen(globs: Sequence[str] | None) -> tuple[Attack, ...]:
@@ -181,19 +163,19 @@ def _settings(
 
 
 def _attack(
-    errors: Console, targets: Sequence[Target], settings: JudgeSettings, attacks: Sequence[Attack], threshold: float
+    targets: Sequence[Target], settings: JudgeSettings, attacks: Sequence[Attack], threshold: float
 ) -> RedTeamReport:
     rows = len(targets) * (1 + len(attacks))
     where = ", ".join(settings.server_url) or "the judge"
-    with errors.status(f"Asking {where} about {rows} candidates ..."):
+    with console(stderr=True).status(f"Asking {where} about {rows} candidates ..."):
         return red_team(targets, settings, attacks=attacks, threshold=threshold)
 
 
-def _show(console: Console, report: RedTeamReport, max_rate: float) -> None:
-    console.print(attack_table(report, max_rate))
+def _show(shown: Console, report: RedTeamReport, max_rate: float) -> None:
+    shown.print(attack_table(report, max_rate))
     for line in summary_lines(report, max_rate):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-    console.print()
+        shown.print(line, markup=False, soft_wrap=True)
+    shown.print()
 
 
 def _document(reports: Sequence[RedTeamReport], max_rate: float, code: int) -> dict[str, Any]:

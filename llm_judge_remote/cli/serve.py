@@ -121,7 +121,10 @@ def _command() -> Callable[..., None]:
         "force": (Annotated[bool, typer.Option("--force", help="Start it whatever the checks say.")], False),
         "python": (
             Annotated[
-                str, typer.Option(help="Interpreter that has the engine; this one if not given.", show_default=False)
+                str,
+                typer.Option(
+                    metavar="FILE", help="Interpreter that has the engine; this one if not given.", show_default=False
+                ),
             ],
             sys.executable,
         ),
@@ -130,7 +133,10 @@ def _command() -> Callable[..., None]:
     defaults: dict[str, Any] = {"words": None} | {name: default for name, (_, default) in flags.items()}
     for name, field in ServerSpec.model_fields.items():
         if name not in _NO_OPTION:
-            annotations[name] = Annotated[_plain(field.annotation) | None, typer.Option(help=field.description)]
+            annotations[name] = Annotated[
+                _plain(field.annotation) | None,
+                typer.Option(metavar=_metavar(field.annotation), help=field.description),
+            ]
             defaults[name] = None
     command.__annotations__ = {**annotations, "return": None}
     command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
@@ -142,6 +148,18 @@ def _command() -> Callable[..., None]:
     command.__doc__ = _HELP
     command.__name__ = "serve"
     return command
+
+
+def _metavar(annotation: Any) -> str:
+    """What stands for an option's value: its words where there are only a few, else what kind of value it is."""
+    words = _words(annotation)
+    return "|".join(words) if words else {int: "N", float: "NUMBER", bool: ""}.get(_plain(annotation), "TEXT")
+
+
+def _words(annotation: Any) -> tuple[str, ...]:
+    if typing.get_origin(annotation) is Literal:
+        return tuple(map(str, typing.get_args(annotation)))
+    return next((found for each in typing.get_args(annotation) if (found := _words(each))), ())
 
 
 def _plain(annotation: Any) -> Any:

@@ -52,10 +52,11 @@ def command(stopped: str = "Stopped.") -> Iterator[None]:
     Args:
         stopped: What to say after Ctrl-C.
     """
+    # A shell's background job has SIGINT ignored, and would not be stopped by it.
+    wanted = {signal.SIGTERM: _end, signal.SIGINT: signal.default_int_handler}
+    before: dict[signal.Signals, Any] = {}
     with contextlib.suppress(ValueError):  # not in the main thread, where signals are somebody else's
-        signal.signal(signal.SIGTERM, _end)
-        # A shell's background job has SIGINT ignored, and would not be stopped by it.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        before.update({number: signal.signal(number, handler) for number, handler in wanted.items()})
     errors = console(stderr=True)
     try:
         yield
@@ -65,6 +66,9 @@ def command(stopped: str = "Stopped.") -> Iterator[None]:
     except JudgeError as error:
         errors.print(f"Error: {error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(UNUSABLE if isinstance(error, ConfigError) else FAILED) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (the signal module's contract)

@@ -20,7 +20,7 @@ from llm_judge_remote.client.sessions import Connection
 from llm_judge_remote.examination import Examiner
 from llm_judge_remote.prompts.template import PromptTemplate
 from llm_judge_remote.serving.guard import group_members
-from llm_judge_remote.serving.small_model import MODEL_NAME
+from llm_judge_remote.serving.small_model import MODEL_NAME, small_model
 from llm_judge_remote.serving.vllm import is_installed
 
 pytestmark = [
@@ -217,6 +217,23 @@ def test_the_demo_scores_its_rollouts_with_this_server(tmp_path, settings):
     assert outcomes.keys() <= {"judged", "gated", "empty_candidate"}
     assert outcomes["judged"] > 0
     assert "tiny model" in done.stdout
+
+
+def test_a_demo_whose_server_takes_too_long_says_so_and_leaves_nothing(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "llm_judge_remote", "demo", "--model", str(small_model()), "--start-timeout", "3"],
+        env=environment(),
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "The server is stopped." in done.stdout
+    assert "Error: " in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def guard_of(parent):

@@ -40,7 +40,9 @@ def test_what_was_skipped_for_the_same_reason_is_one_line():
     reason = "not looked at, because of the error above: auth"
     found = [Finding("auth", "error", "no"), Finding("models", "skipped", reason), Finding("chat", "skipped", reason)]
     shown = printed(section_table(section(*found, Finding("load", "skipped", "not asked for"))))
-    assert re.search(r"^skipped +2 others +not looked at, because of the error above: auth: models, chat", shown, re.MULTILINE)
+    assert re.search(
+        r"^skipped +2 others +not looked at, because of the error above: auth: models, chat", shown, re.MULTILINE
+    )
     assert re.search(r"^skipped +load +not asked for", shown, re.MULTILINE)
 
 

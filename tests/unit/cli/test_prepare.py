@@ -92,6 +92,44 @@ def test_options_reach_the_rows_and_the_metadata(data, tmp_path):
     assert told["arguments"]["skip_bad"] is True
 
 
+def test_conversations_become_prompts_in_row_groups_of_the_size_asked_for(tmp_path):
+    turns = [
+        [
+            {"role": "system", "content": "S"},
+            {"role": "user", "content": f"{n}?"},
+            {"role": "assistant", "content": "A"},
+        ]
+        for n in range(5)
+    ]
+    (tmp_path / "chats.jsonl").write_text("".join(json.dumps({"talk": each}) + "\n" for each in turns))
+    output = tmp_path / "rows.parquet"
+    words = ["--messages", "talk", "--style", "rule", "--row-group-rows", 2]
+    done = invoke("chats", "-i", tmp_path / "chats.jsonl", "-o", output, *words)
+    assert done.exit_code == 0, done.output
+    assert rows_of(output)[4]["prompt"] == turns[4][:2]
+    assert rows_of(output)[4]["reward_model"] == {"style": "rule", "ground_truth": "A"}
+    assert pq.ParquetFile(output).num_row_groups == 3
+
+
+def test_a_hub_s_data_set_is_asked_for_by_its_configuration_and_split(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    asked = []
+
+    def refuse(*words):
+        asked.append(words)
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(datasets, "load_dataset_builder", refuse)
+    done = invoke(
+        "gsm8k", "-i", "openai/gsm8k", "--hub-config", "main", "--split", "test", "-o", tmp_path / "o.parquet"
+    )
+    assert done.exit_code == 1
+    assert "openai/gsm8k is no file or folder here, and cannot be read from the hub (ConnectionError: no network)" in (
+        done.output
+    )
+    assert asked == [("openai/gsm8k", "main")]
+
+
 def test_without_an_output_the_file_has_the_name_of_the_data_set(data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = invoke("sums", "-i", data, "--problem", "task", "--reference", "key", "--skip-bad")

@@ -149,6 +149,15 @@ def test_bad_settings_are_said_with_exit_code_2(words, told):
     assert "Traceback" not in done.stderr
 
 
+def test_the_checks_can_be_had_alone(interpreter):
+    words = ("--model", "my/judge", "--port", free_port(), "--python", interpreter("--reply", "REWARD: 1"), LITTLE)
+    command = [*COMMAND, *map(str, words), "--check-deps"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ok: " in done.stdout
+    assert "ready" not in done.stdout
+
+
 def test_a_port_that_is_taken_is_said_before_anything_is_started(interpreter):
     port = free_port()
     options = ("--model", "my/judge", "--port", port, "--python", interpreter("--reply", "REWARD: 1"), LITTLE)
