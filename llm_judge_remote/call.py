@@ -2,141 +2,179 @@
 
 from __future__ import annotations
 
-import functools
+import asyncio
+import logging
 import time
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from llm_judge_remote.client.cache import ReplyCache, remembering
-from llm_judge_remote.client.channel import Channel
 from llm_judge_remote.client.dispatcher import Dispatcher
-from llm_judge_remote.client.submission import Job, Submission, Task
+from llm_judge_remote.client.submission import Submission
 from llm_judge_remote.conclusion import conclude
-from llm_judge_remote.errors import ConfigError, DeadlineExceededError
-from llm_judge_remote.examination import Examiner
+from llm_judge_remote.errors import DeadlineExceededError, JudgingFailedError
 from llm_judge_remote.judgement import Judgement, Outcome
+from llm_judge_remote.planning import Row
 from llm_judge_remote.ruling import Ruling
 from llm_judge_remote.sample import Sample
 from llm_judge_remote.scoring.fallback import Calibrations, Fallback
 from llm_judge_remote.scoring.standby import Standby
-from llm_judge_remote.setting_types import is_registry
 from llm_judge_remote.settings import JudgeSettings
 
-__all__ = ["Call", "Plan", "Row"]
+__all__ = ["Call", "Rarely"]
+
+log = logging.getLogger(__name__)
 
 _RULE_S = 0.1  # of the time that a call may take beyond its deadline
+_FEW = 32  # rows that may be concluded on an event loop without its noticing
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How rows with the same settings are judged."""
+class Rarely:
+    """True at most once in so many seconds."""
 
-    examiner: Examiner
-    channel: Channel
-    cache: ReplyCache | None
-    kind: Hashable
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._next = 0.0
 
-    @property
-    def settings(self) -> JudgeSettings:
-        """Those of the rows."""
-        return self.examiner.settings
-
-    def task(self, sample: Sample, reference: str) -> Task[Ruling]:
-        """The job of judging a sample against one of its references."""
-        start = functools.partial(self._job, sample, reference)
-        group = (self.kind, self.examiner.template.name, sample.problem, reference)
-        # The candidate has no part in it: siblings begin alike up to there.
-        prefix = (self.examiner.settings.prompt_template, sample.problem, *sample.references)
-        return Task(start, self.channel, self.kind, group, prefix, alone=self.examiner.request.draws > 1)
-
-    def _job(self, sample: Sample, reference: str) -> Job[Ruling]:
-        job = self.examiner.examine(sample, reference)
-        # Behind a registry nobody can tell which model `auto` stands for, now and the next time.
-        is_unclear = self.settings.model_name == "auto" and any(map(is_registry, self.settings.server_url))
-        if self.cache is None or is_unclear:
-            return job
-        return remembering(job, self.cache, self.settings.server_url, lambda ruling: ruling.score is not None)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One sample of a call: concluded already, impossible, or to be judged by a plan."""
-
-    settings: JudgeSettings
-    plan: Plan | None = None
-    done: Judgement | None = None
-    error: ConfigError | None = None
+    def now(self) -> bool:
+        """Whether it is time again."""
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + self._seconds
+        return True
 
 
 class Call:
-    """One call of `score`."""
+    """One call of `score`, under way from the moment it is made; it is waited for once, in any thread or on any loop.
 
-    submission: Submission[Ruling]
+    Args:
+        samples: What is judged.
+        rows: How; one for each.
+        settings: Of the call as a whole.
+        began: Monotonic time when it began.
+        dispatcher: Does the work.
+        calibrations: Of the process.
+        complaints: When to say again that rows were not judged.
+    """
 
     def __init__(
-        self, samples: Sequence[Sample], settings: JudgeSettings, dispatcher: Dispatcher, calibrations: Calibrations
+        self,
+        samples: Sequence[Sample],
+        rows: Sequence[Row],
+        settings: JudgeSettings,
+        *,
+        began: float,
+        dispatcher: Dispatcher,
+        calibrations: Calibrations,
+        complaints: Rarely,
     ) -> None:
-        self.samples = samples
         self.settings = settings
-        self.dispatcher = dispatcher
-        self.began = time.monotonic()
-        self.until = None if settings.deadline is None else self.began + settings.deadline
-        self.rows: list[Row] = []
-        self.met_unavailable_server = False
+        self._samples = samples
+        self._rows = rows
+        self._began = began
+        self._until = None if settings.deadline is None else began + settings.deadline
+        self._dispatcher = dispatcher
+        self._calibrations = calibrations
         self._standby = Standby()
-        self._fallback = Fallback(self._standby, calibrations)
+        self._complaints = complaints
+        self._met_unavailable_server = False
+        tasks = [
+            row.plan.task(sample, reference)
+            for sample, row in zip(samples, rows, strict=True)
+            if row.plan is not None
+            for reference in sample.references
+        ]
+        linger = settings.linger if len(tasks) == 1 else 0.0
+        self._submission: Submission[Ruling] = dispatcher.submit(
+            tasks, settings.batch_size, began=began, linger=linger, until=self._until
+        )
 
-    @property
-    def is_running(self) -> bool:
-        """Whether jobs are under way; asked before it is cancelled."""
-        return not self.submission.is_over
+    def wait(self) -> list[Judgement]:
+        """The judgements, when they are there; this thread waits for them.
 
-    def time_left(self) -> float | None:
-        """Seconds until the deadline, or None."""
-        return None if self.until is None else max(self.until - time.monotonic(), 0.0)
+        Raises:
+            JudgingFailedError: As `Judge.score`.
+        """
+        try:
+            self._submission.wait(self._time_to_standby())
+            if not self._submission.is_over:
+                self._make_standby()
+                self._submission.wait(self._time_left())
+        finally:
+            self.cancel()
+        return self._end()
 
-    def time_to_standby(self) -> float | None:
-        """Seconds until it is time to make the fallback ready for the deadline, or None."""
-        if self.until is None:
-            return None
-        needed = self._standby.seconds(self._unfinished())
-        return max(self.until - needed - time.monotonic(), 0.0)
-
-    def make_standby(self) -> None:
-        """Make the fallback of what is still under way ready."""
-        self._standby.make(self._unfinished())
+    async def wait_async(self) -> list[Judgement]:
+        """`wait` on an event loop; cancelling it gives up what is under way."""
+        wakeups = self._dispatcher.wakeups
+        off_loop = len(self._samples) > _FEW
+        try:
+            await self._submission.wait_async(self._time_to_standby(), wakeups)
+            if not self._submission.is_over:
+                if off_loop:
+                    await asyncio.to_thread(self._make_standby)
+                await self._submission.wait_async(self._time_left(), wakeups)
+        finally:
+            self.cancel()
+        return await asyncio.to_thread(self._end) if off_loop else self._end()
 
     def cancel(self) -> None:
         """Give up what has not ended, and keep what has."""
-        self.dispatcher.cancel(self.submission)
+        self._dispatcher.cancel(self._submission)
 
-    def judgements(self) -> list[Judgement]:
-        """What became of the rows."""
+    def _end(self) -> list[Judgement]:
+        judgements = self._judgements()
+        unjudged = [judgement for judgement in judgements if judgement.outcome in (Outcome.FALLBACK, Outcome.FAILED)]
+        if unjudged:
+            summary = f"{len(unjudged)} of {len(judgements)} rows were not judged; the first: {unjudged[0].reason}"
+            stopped = self.settings.on_unavailable == "raise" and self._met_unavailable_server
+            if self.settings.fallback == "raise" or stopped:
+                raise JudgingFailedError(summary, judgements=judgements)
+            if not self._dispatcher.is_closed and self._complaints.now():
+                log.warning("%s (fallback=%s)", summary, self.settings.fallback)
+        return judgements
+
+    def _time_left(self) -> float | None:
+        """Seconds until the deadline, or None."""
+        return None if self._until is None else max(self._until - time.monotonic(), 0.0)
+
+    def _time_to_standby(self) -> float | None:
+        """Seconds until it is time to make the fallback ready for the deadline, or None."""
+        if self._until is None:
+            return None
+        needed = self._standby.seconds(self._unfinished())
+        return max(self._until - needed - time.monotonic(), 0.0)
+
+    def _make_standby(self) -> None:
+        """Make the fallback of what is still under way ready."""
+        self._standby.make(self._unfinished())
+
+    def _judgements(self) -> list[Judgement]:
         now = time.monotonic()
-        is_late = self.until is not None and now >= self.until
-        indices = iter(range(len(self.submission.results)))
+        is_late = self._until is not None and now >= self._until
+        fallback = Fallback(self._standby, self._calibrations)
+        indices = iter(range(len(self._submission.results)))
         found: list[Judgement | None] = []
         open_rows: list[tuple[int, list[Ruling]]] = []
-        for index, (sample, row) in enumerate(zip(self.samples, self.rows, strict=True)):
+        for index, (sample, row) in enumerate(zip(self._samples, self._rows, strict=True)):
             found.append(row.done)
             if row.done is not None:
                 continue
             if row.error is not None:
-                own = [Ruling(error=row.error, finished_at=self.began)]
+                own = [Ruling(error=row.error, finished_at=self._began)]
             else:
                 own = [self._ruling(next(indices), row, now) for _ in sample.references]
-                self.met_unavailable_server |= any(ruling.is_unavailable for ruling in own)
+                self._met_unavailable_server |= any(ruling.is_unavailable for ruling in own)
                 if is_late and time.monotonic() < now + _RULE_S:
                     own = self._by_rule(sample, row, own)
             if any(ruling.score is None for ruling in own):
                 open_rows.append((index, own))  # what stands in for the judge's score may depend on the others
                 continue
-            found[index] = judgement = self._conclude(index, own)
-            self._fallback.counts(row.settings, sample, judgement.score)
+            found[index] = judgement = self._conclude(index, own, fallback)
+            fallback.counts(row.settings, sample, judgement.score)
             if judgement.outcome is Outcome.JUDGED:
-                self._fallback.judged(row.settings, sample, judgement.score, learn=not is_late)
+                fallback.judged(row.settings, sample, judgement.score, learn=not is_late)
         for index, own in open_rows:
-            found[index] = self._conclude(index, own)
+            found[index] = self._conclude(index, own, fallback)
         return [judgement for judgement in found if judgement is not None]
 
     @staticmethod
@@ -149,28 +187,28 @@ class Call:
             return rulings
         return [Ruling(score=float(right), gated=True, finished_at=ruling.finished_at) for ruling in rulings]
 
-    def _conclude(self, index: int, rulings: Sequence[Ruling]) -> Judgement:
-        return conclude(self.samples[index], rulings, self.rows[index].settings, self.began, self._fallback.score)
+    def _conclude(self, index: int, rulings: Sequence[Ruling], fallback: Fallback) -> Judgement:
+        return conclude(self._samples[index], rulings, self._rows[index].settings, self._began, fallback.score)
 
     def _unfinished(self) -> list[tuple[JudgeSettings, str, list[str]]]:
         """Settings, candidate and references of what is still under way."""
-        results = iter(self.submission.results)
+        results = iter(self._submission.results)
         return [
             (row.settings, sample.candidate, [text for text in sample.references if next(results) is None])
-            for sample, row in zip(self.samples, self.rows, strict=True)
+            for sample, row in zip(self._samples, self._rows, strict=True)
             if row.plan is not None
         ]
 
     def _ruling(self, index: int, row: Row, now: float) -> Ruling:
-        result = self.submission.results[index]
+        result = self._submission.results[index]
         if isinstance(result, Ruling):
             return result
         if isinstance(result, Exception):
             return Ruling(error=result, finished_at=now)
-        last: Exception | None = self.submission.last_errors.get(index)
+        last: Exception | None = self._submission.last_errors.get(index)
         if last is None and row.plan is not None and row.plan.channel.pool.is_down:
             last = row.plan.channel.pool.unavailable()
         before = f"; before that: {last}" if last is not None else ""
-        attempts, server = self.submission.given_up.get(index, (0, ""))
+        attempts, server = self._submission.given_up.get(index, (0, ""))
         error = DeadlineExceededError(f"the call's deadline passed{before}")
         return Ruling(error=error, finished_at=now, attempts=attempts, server=server)

@@ -2,43 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import itertools
-import logging
 import os
 import time
 import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from llm_judge_remote.call import Call, Plan, Row
+from llm_judge_remote.call import Call, Rarely
 from llm_judge_remote.client.asking import ask
 from llm_judge_remote.client.awake import awake
 from llm_judge_remote.client.capabilities import Capabilities
 from llm_judge_remote.client.chat import ChatReply, ChatRequest
 from llm_judge_remote.client.runtime import Runtime
 from llm_judge_remote.client.stats import DispatchStats
-from llm_judge_remote.client.submission import Task
-from llm_judge_remote.errors import ConfigError, JudgingFailedError, ServerError
-from llm_judge_remote.examination import Examiner
-from llm_judge_remote.judgement import Judgement, Outcome
-from llm_judge_remote.layers import settings_for_row
+from llm_judge_remote.errors import ServerError
+from llm_judge_remote.judgement import Judgement
+from llm_judge_remote.planning import Planner
 from llm_judge_remote.prompts.library import TemplateLibrary
-from llm_judge_remote.rules.degenerate import degenerate
-from llm_judge_remote.ruling import Ruling
 from llm_judge_remote.sample import Sample
-from llm_judge_remote.scoring.fallback import Calibrations, check_fallback
+from llm_judge_remote.scoring.fallback import Calibrations
 from llm_judge_remote.scoring.lexical import PLACEHOLDERS
 from llm_judge_remote.settings import JudgeSettings
 
 __all__ = ["Judge"]
 
-log = logging.getLogger(__name__)
-
 _LOG_EVERY_S = 60.0
-_MOST_PLANS = 1024
-_FEW = 32  # rows that may be concluded on an event loop without its noticing
 
 
 class Judge:
@@ -55,9 +45,8 @@ class Judge:
     def __init__(self, settings: JudgeSettings | None = None) -> None:
         self.settings = settings if settings is not None else JudgeSettings()
         self._templates = TemplateLibrary(PLACEHOLDERS)
-        self._row_settings: dict[object, JudgeSettings] = {}
         self._processes: dict[int, _Process] = {}
-        self._said = _Rarely(_LOG_EVERY_S)
+        self._complaints = Rarely(_LOG_EVERY_S)
 
     def score(
         self,
@@ -81,15 +70,7 @@ class Judge:
             ConfigError: Nobody could run with these settings.
             JudgingFailedError: Rows were not judged, and `fallback` or `on_unavailable` is `raise`.
         """
-        call = self._begin(samples, settings or self.settings, each)
-        try:
-            call.submission.wait(call.time_to_standby())
-            if call.is_running:
-                call.make_standby()
-                call.submission.wait(call.time_left())
-        finally:
-            call.cancel()
-        return self._end(call)
+        return self.begin(samples, settings, each=each).wait()
 
     async def score_async(
         self,
@@ -99,18 +80,39 @@ class Judge:
         each: Sequence[JudgeSettings] | None = None,
     ) -> list[Judgement]:
         """`score` for callers on an event loop; cancelling it gives up what is under way."""
-        call = self._begin(samples, settings or self.settings, each)
-        wakeups = call.dispatcher.wakeups
-        off_loop = len(samples) > _FEW
-        try:
-            await call.submission.wait_async(call.time_to_standby(), wakeups)
-            if call.is_running:
-                if off_loop:
-                    await asyncio.to_thread(call.make_standby)
-                await call.submission.wait_async(call.time_left(), wakeups)
-        finally:
-            call.cancel()
-        return await asyncio.to_thread(self._end, call) if off_loop else self._end(call)
+        return await self.begin(samples, settings, each=each).wait_async()
+
+    def begin(
+        self,
+        samples: Sequence[Sample],
+        settings: JudgeSettings | None = None,
+        *,
+        each: Sequence[JudgeSettings] | None = None,
+    ) -> Call:
+        """Begin to judge samples, as `score` does, and do not wait for the judgements.
+
+        Returns:
+            What is to be waited for, by `wait()` in any thread or `wait_async()` on any event loop, or cancelled.
+
+        Raises:
+            ConfigError: Nobody could run with these settings.
+        """
+        began = time.monotonic()
+        samples, settings = list(samples), settings or self.settings
+        process = self._process()
+        planner = process.planner
+        for one in {id(one): one for one in (settings, *(each or ()))}.values():
+            planner.plan(one)  # nobody could run with settings that raise here
+        rows = [planner.row(*row) for row in zip(samples, each or itertools.repeat(settings), strict=False)]
+        return Call(
+            samples,
+            rows,
+            settings,
+            began=began,
+            dispatcher=process.runtime.dispatcher,
+            calibrations=process.calibrations,
+            complaints=self._complaints,
+        )
 
     async def ask_async(
         self,
@@ -208,84 +210,12 @@ class Judge:
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.settings,)
 
-    def _begin(self, samples: Sequence[Sample], settings: JudgeSettings, each: Sequence[JudgeSettings] | None) -> Call:
-        process = self._process()
-        for one in {id(one): one for one in (settings, *(each or ()))}.values():
-            self._plan(one, process)  # nobody could run with settings that raise here
-        call = Call(list(samples), settings, process.runtime.dispatcher, process.calibrations)
-        tasks: list[Task[Ruling]] = []
-        for sample, own in zip(call.samples, each or itertools.repeat(settings), strict=False):
-            row = self._row(sample, own, process)
-            call.rows.append(row)
-            if row.plan is not None:
-                tasks.extend(row.plan.task(sample, reference) for reference in sample.references)
-        linger = settings.linger if len(tasks) == 1 else 0.0
-        call.submission = call.dispatcher.submit(
-            tasks, settings.batch_size, began=call.began, linger=linger, until=call.until
-        )
-        return call
-
-    def _row(self, sample: Sample, settings: JudgeSettings, process: _Process) -> Row:
-        """How a sample is judged, or why it is not."""
-        if sample.defect:
-            return Row(settings, done=Judgement(0.0, Outcome.FAILED, f"the row cannot be read: {sample.defect}"))
-        if not sample.candidate.strip():
-            return Row(settings, done=Judgement(0.0, Outcome.EMPTY_CANDIDATE, "the candidate is empty"))
-        if not sample.references:
-            return Row(settings, done=Judgement(0.0, Outcome.NO_REFERENCE, "the row has no reference"))
-        if settings.defences and (reason := degenerate(sample.candidate, sample.references)):
-            return Row(settings, done=Judgement(0.0, Outcome.DEGENERATE_CANDIDATE, reason))
-        try:
-            plan = self._plan(self._settings_of(sample, settings) if sample.overrides else settings, process)
-        except ConfigError as error:
-            return Row(settings, error=error)
-        if not plan.settings.server_url:
-            msg = "server_url is not set: give the judge's address, http://HOST:PORT, or set LLM_JUDGE_SERVER_URL"
-            if settings.server_url:
-                return Row(settings, error=ConfigError(msg))
-            raise ConfigError(msg)
-        return Row(plan.settings, plan)
-
-    def _settings_of(self, sample: Sample, settings: JudgeSettings) -> JudgeSettings:
-        key = (settings, repr(sorted(sample.overrides.items())))
-        made = self._row_settings.get(key)
-        if made is None:
-            if len(self._row_settings) >= _MOST_PLANS:
-                self._row_settings.clear()
-            made = self._row_settings[key] = settings_for_row(settings, sample.overrides)
-        return made
-
-    def _plan(self, settings: JudgeSettings, process: _Process) -> Plan:
-        """What rows with these settings share; they are told apart by identity, which is quicker than by value."""
-        plan = process.plans.get(id(settings))
-        if plan is None:
-            examiner = Examiner(settings, self._templates.get(settings.prompt_template))
-            check_fallback(settings)
-            channel = process.runtime.channel(settings)
-            cache = process.runtime.cache(settings)
-            if len(process.plans) >= _MOST_PLANS:
-                process.plans.clear()
-            plan = process.plans[id(settings)] = Plan(examiner, channel, cache, examiner.request.sampling)
-        return plan
-
-    def _end(self, call: Call) -> list[Judgement]:
-        judgements = call.judgements()
-        unjudged = [judgement for judgement in judgements if judgement.outcome in (Outcome.FALLBACK, Outcome.FAILED)]
-        if unjudged:
-            summary = f"{len(unjudged)} of {len(judgements)} rows were not judged; the first: {unjudged[0].reason}"
-            stopped = call.settings.on_unavailable == "raise" and call.met_unavailable_server
-            if call.settings.fallback == "raise" or stopped:
-                raise JudgingFailedError(summary, judgements=judgements)
-            if not call.dispatcher.is_closed and self._said.now():
-                log.warning("%s (fallback=%s)", summary, call.settings.fallback)
-        return judgements
-
     def _process(self) -> _Process:
         # No lock, which a fork could leave locked: of two threads that come first, one wins and the other's is unused.
         pid = os.getpid()
         process = self._processes.get(pid)
         if process is None:
-            process = self._processes.setdefault(pid, _Process())
+            process = self._processes.setdefault(pid, _Process(self._templates))
             process.finalizer = weakref.finalize(self, _Process.close_in, process, pid)
             for stale in [other for other in self._processes if other != pid]:
                 self._processes.pop(stale, None)
@@ -297,26 +227,11 @@ class _Process:
 
     finalizer: weakref.finalize[Any, Any]
 
-    def __init__(self) -> None:
+    def __init__(self, templates: TemplateLibrary) -> None:
         self.runtime = Runtime()
-        self.plans: dict[int, Plan] = {}
+        self.planner = Planner(templates, self.runtime)
         self.calibrations = Calibrations()
 
     def close_in(self, pid: int) -> None:
         if os.getpid() == pid:  # in a fork's child the locks may be held by threads that it does not have
             self.runtime.close()
-
-
-class _Rarely:
-    """True at most once in so many seconds."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._next = 0.0
-
-    def now(self) -> bool:
-        now = time.monotonic()
-        if now < self._next:
-            return False
-        self._next = now + self._seconds
-        return True

@@ -23,10 +23,12 @@ __all__ = ["CallSettings", "is_missing", "plain", "row_overrides", "settings_for
 log = logging.getLogger(__name__)
 
 _NAMES = frozenset((*JudgeSettings.model_fields, *ALIASES))
-_VARIABLES = frozenset(
-    (CONFIG_VARIABLE, *(f"{ENV_PREFIX}{name.upper()}" for name in JudgeSettings.model_fields), *ENVIRONMENT_ALIASES)
+_VARIABLES = (
+    CONFIG_VARIABLE,
+    *(f"{ENV_PREFIX}{name.upper()}" for name in JudgeSettings.model_fields),
+    *ENVIRONMENT_ALIASES,
 )
-_LARGE_ENVIRONMENT = 6 * len(_VARIABLES)  # to look for a variable in vain takes as long as to pass over six others
+_STORED_NAMES = tuple(map(os.environ.encodekey, _VARIABLES)) if hasattr(os.environ, "encodekey") else ()
 _ROW_NAMES = (*sorted(ROW_FIELDS), *(alias for alias, field in ALIASES.items() if field in ROW_FIELDS))
 _PLAIN_TYPES = frozenset((str, int, float, bool, type(None)))
 _MAX_CACHED = 256
@@ -57,7 +59,7 @@ class CallSettings:
             elif name not in self._said:
                 self._said.add(name)
                 log.warning("ignored: %r is no setting of the judge%s", name, nearest(name, _NAMES))
-        key = (repr(sorted(known.items())), _environment())
+        key = (_identity(known), _environment())
         settings = self._made.get(key)
         if settings is None:
             if len(self._made) >= _MAX_CACHED:
@@ -66,10 +68,22 @@ class CallSettings:
         return settings
 
 
-def _environment() -> frozenset[tuple[str, str]]:
-    """The variables that settings are made of, and their values."""
-    names = _VARIABLES if len(os.environ) > _LARGE_ENVIRONMENT else _VARIABLES.intersection(os.environ)
-    return frozenset((name, value) for name in names if (value := os.environ.get(name)) is not None)
+def _identity(known: Mapping[str, Any]) -> object:
+    """What tells values apart, and their types, too: 1 and True are different things to ask for."""
+    if all(type(value) in _PLAIN_TYPES for value in known.values()):
+        return frozenset((name, type(value), value) for name, value in known.items())
+    return repr(sorted(known.items()))
+
+
+def _environment() -> tuple[object, ...]:
+    """What the variables say that settings are made of.
+
+    Each call asks for all of them: what `os.environ` keeps behind its encoding is asked where it is there.
+    """
+    stored = getattr(os.environ, "_data", None)
+    if _STORED_NAMES and type(stored) is dict:
+        return tuple(map(stored.get, _STORED_NAMES))
+    return tuple(map(os.environ.get, _VARIABLES))
 
 
 def row_overrides(extra: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,18 +145,23 @@ def is_missing(value: object) -> bool:
 
 def plain(value: Any) -> Any:
     """Builtin containers and scalars for OmegaConf nodes, numpy arrays and numpy scalars."""
-    if type(value) in _PLAIN_TYPES:
+    kind = type(value)
+    if kind in _PLAIN_TYPES:
         return value
-    if type(value).__name__ in ("NAType", "NaTType"):  # pandas' own kinds of nothing
+    if kind is dict:
+        return {plain(name): plain(item) for name, item in value.items()}
+    if kind is list:
+        return [plain(item) for item in value]
+    if kind.__name__ in ("NAType", "NaTType"):  # pandas' own kinds of nothing
         return None
-    if type(value).__module__.partition(".")[0] == "omegaconf":
+    if kind.__module__.partition(".")[0] == "omegaconf":
         from omegaconf import OmegaConf  # noqa: PLC0415 (only there when the trainer uses it)
 
         return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
     if hasattr(value, "tolist"):  # numpy arrays and scalars, without importing numpy
         return plain(value.tolist())
     if isinstance(value, Mapping):
-        return {plain(name): plain(item) for name, item in value.items()}
+        return plain(dict(value.items()))
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return plain(list(value))
     return value

@@ -6,31 +6,24 @@ for a bad row or a bad judge; see `Judgement.outcome` for what became of a row.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import math
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from llm_judge_remote.call import Call
 from llm_judge_remote.columns import columns, is_column
-from llm_judge_remote.errors import JudgingFailedError
 from llm_judge_remote.judge import Judge
-from llm_judge_remote.judgement import Judgement, Outcome
+from llm_judge_remote.judgement import Judgement
 from llm_judge_remote.layers import CallSettings
-from llm_judge_remote.routing import Route, Router
+from llm_judge_remote.mixed import MixedCall, Row
+from llm_judge_remote.routing import Router
 from llm_judge_remote.sample import Sample
 from llm_judge_remote.settings import JudgeSettings
 
-__all__ = ["call_settings", "compute_score", "compute_score_async", "compute_score_batched", "process_judge"]
-
-_Row = tuple[Any, Any, Any, Any]
-"""data_source, solution, ground truth and extra_info."""
+__all__ = ["begin", "call_settings", "compute_score", "compute_score_async", "compute_score_batched", "process_judge"]
 
 _MOST_ROUTERS = 256
 _ROW_KEYS = ("problem", "question", "prompt", "target_gt")
-_TRAINER_KEYS = ("reward_router_address", "reward_model_tokenizer")
+_NO_SETTINGS = frozenset((*_ROW_KEYS, "reward_router_address", "reward_model_tokenizer"))
 
 
 class _Process:
@@ -165,104 +158,52 @@ async def compute_score_async(
         ground_truth if ground_truths is None else ground_truths,
         extra_info if extra_infos is None else extra_infos,
     )
-    if solution_strs is not None or is_column(row[0]) or _is_batch(row[1], row[2]):
-        return await _score_async(list(zip(*columns(*row), strict=True)), kwargs)
-    return (await _score_async([row], kwargs))[0]
+    is_batch = solution_strs is not None or is_column(row[0]) or _is_batch(row[1], row[2])
+    call = begin(list(zip(*columns(*row), strict=True)) if is_batch else [row], kwargs)
+    shown = _shown(await call.wait_async(), call.settings)
+    return shown if is_batch else shown[0]
 
 
-def _score(rows: Sequence[_Row], kwargs: Mapping[str, Any]) -> list[Any]:
-    batch = _Batch(rows, kwargs)
-    if not batch.others:
-        batch.put(batch.judge.score(batch.judged, batch.settings, each=batch.each))
-        return batch.shown()
-    with ThreadPoolExecutor(1) as beside, batch.whole():
-        # Rules stay in the caller's thread: some stop themselves by a signal, which only the main thread gets.
-        judged = beside.submit(batch.judge.score, batch.judged, batch.settings, each=batch.each)
-        try:
-            batch.score_others()
-        finally:
-            batch.put(judged.result())
-    return batch.shown()
+def begin(rows: Sequence[Row], kwargs: Mapping[str, Any]) -> Call | MixedCall:
+    """Begin to score rows, and do not wait for it.
+
+    Args:
+        rows: `data_source`, solution, `ground_truth` and `extra_info` of each.
+        kwargs: As for `compute_score`.
+
+    Returns:
+        What is to be waited for, by `wait()` in any thread or `wait_async()` on any event loop, or cancelled.
+
+    Raises:
+        ConfigError: Nobody could run with these settings.
+    """
+    settings, defaults = _split(kwargs)
+    judge = _PROCESS.judge(settings)
+    if kwargs.get("reward_model_tokenizer") is not None:
+        judge.measure_with(kwargs["reward_model_tokenizer"])
+    samples = [_sample(row, defaults, settings) for row in rows]
+    router = _PROCESS.router(settings)
+    if router.is_off:
+        return judge.begin(samples, settings)
+    return MixedCall(rows, samples, [router.route(sample.data_source) for sample in samples], settings, judge)
 
 
-async def _score_async(rows: Sequence[_Row], kwargs: Mapping[str, Any]) -> list[Any]:
-    batch = _Batch(rows, kwargs)
-    if not batch.others:
-        batch.put(await batch.judge.score_async(batch.judged, batch.settings, each=batch.each))
-        return batch.shown()
-    rules = asyncio.ensure_future(asyncio.to_thread(batch.score_others))
-    with batch.whole():
-        try:
-            batch.put(await batch.judge.score_async(batch.judged, batch.settings, each=batch.each))
-        finally:
-            await rules
-    return batch.shown()
-
-
-class _Batch:
-    """The rows of one call, on their ways."""
-
-    def __init__(self, rows: Sequence[_Row], kwargs: Mapping[str, Any]) -> None:
-        self.settings, defaults = _split(kwargs)
-        deadline = self.settings.deadline
-        self._until = math.inf if deadline is None else time.monotonic() + deadline
-        self.judge = _PROCESS.judge(self.settings)
-        if kwargs.get("reward_model_tokenizer") is not None:
-            self.judge.measure_with(kwargs["reward_model_tokenizer"])
-        self._rows = rows
-        self.judged = samples = [_sample(row, defaults, self.settings) for row in rows]
-        self.each: list[JudgeSettings] | None = None
-        self.others: dict[int, Route] = {}
-        self._places = list(range(len(rows)))
-        self._found: list[Judgement | None] = [None] * len(rows)
-        router = _PROCESS.router(self.settings)
-        if not router.is_off:
-            routes = [router.route(sample.data_source) for sample in samples]
-            self.others = {index: route for index, route in enumerate(routes) if route.scorer is not None}
-            self._places = [index for index in range(len(rows)) if index not in self.others]
-            self.judged = [samples[index] for index in self._places]
-            self.each = [routes[index].settings for index in self._places]
-
-    def score_others(self) -> None:
-        """Have the rows scored that are not the judge's, as far as the call's deadline lets."""
-        for index, route in self.others.items():
-            if time.monotonic() >= self._until:
-                reason = "the call's deadline passed before its scorer's turn"
-                self._found[index] = Judgement(0.0, Outcome.FAILED, reason)
-            else:
-                self._found[index] = route.score(*self._rows[index])
-
-    def put(self, judgements: Sequence[Judgement]) -> None:
-        """Note what became of the rows that are the judge's."""
-        for index, judgement in zip(self._places, judgements, strict=True):
-            self._found[index] = judgement
-
-    @contextlib.contextmanager
-    def whole(self) -> Iterator[None]:
-        """See to it that an error that carries the judge's rows carries all rows of the call."""
-        try:
-            yield
-        except JudgingFailedError as error:
-            self.put(error.judgements)
-            error.judgements = [judgement for judgement in self._found if judgement is not None]
-            raise
-
-    def shown(self) -> list[Any]:
-        """What the trainer is told, row by row."""
-        return _shown([judgement for judgement in self._found if judgement is not None], self.settings)
+def _score(rows: Sequence[Row], kwargs: Mapping[str, Any]) -> list[Any]:
+    call = begin(rows, kwargs)
+    return _shown(call.wait(), call.settings)
 
 
 def _split(kwargs: Mapping[str, Any]) -> tuple[JudgeSettings, dict[str, Any]]:
     """A call's settings, and what it says of its rows."""
     row = {name: kwargs[name] for name in _ROW_KEYS if kwargs.get(name) is not None}
-    given = {name: value for name, value in kwargs.items() if name not in (*_ROW_KEYS, *_TRAINER_KEYS)}
+    given = {name: value for name, value in kwargs.items() if name not in _NO_SETTINGS}
     settings = _PROCESS.settings(given)
     if not settings.server_url and kwargs.get("reward_router_address"):  # verl's own reward model, as the judge
         settings = _PROCESS.settings({**given, "server_url": kwargs["reward_router_address"]})
     return settings, row
 
 
-def _sample(row: Sequence[Any], defaults: Mapping[str, Any], settings: JudgeSettings) -> Sample:
+def _sample(row: Row, defaults: Mapping[str, Any], settings: JudgeSettings) -> Sample:
     data_source, solution, ground_truth, extra_info = row
     if defaults:
         extra_info = {**defaults, **(extra_info if isinstance(extra_info, Mapping) else {})}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from llm_judge_remote.client.chat import ChatReply
@@ -78,3 +79,25 @@ class Ruling:
         self.attempts += passage.attempts
         self.prompt_tokens += reply.prompt_tokens
         self.completion_tokens += reply.completion_tokens
+
+    @classmethod
+    def together(cls, rulings: Sequence[Ruling]) -> Ruling:
+        """What several cost in all, and what is true of one of them at least; there must be one.
+
+        Of the rest, what a single reply says, nothing is told.
+        """
+        if len(rulings) == 1:
+            return rulings[0]
+        return cls(
+            candidate_cut=any(ruling.candidate_cut for ruling in rulings),
+            attempts=sum(ruling.attempts for ruling in rulings),
+            prompt_tokens=sum(ruling.prompt_tokens for ruling in rulings),
+            completion_tokens=sum(ruling.completion_tokens for ruling in rulings),
+            queued_s=max(ruling.queued_s for ruling in rulings),
+            service_s=max(ruling.service_s for ruling in rulings),
+            chunk=max(ruling.chunk for ruling in rulings),
+            hedged=any(ruling.hedged for ruling in rulings),
+            shared=any(ruling.shared for ruling in rulings),
+            cached=any(ruling.cached for ruling in rulings),
+            finished_at=max(ruling.finished_at for ruling in rulings),
+        )

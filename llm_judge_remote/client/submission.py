@@ -6,7 +6,7 @@ import asyncio
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Hashable, Sequence
+from collections.abc import Callable, Collection, Generator, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -79,6 +79,7 @@ class Submission(Generic[Result]):
         ready_at: Monotonic time until which it may wait for company.
         until: Monotonic time at which the caller gives up.
         results: What each job returned, or the exception that it raised; None for one that has not ended.
+        outside: The tasks that have not been let in, by their place in `tasks`; the last one goes first.
         last_errors: Of jobs that are being retried.
         given_up: Requests sent for jobs that were given up, and the address that was asked last.
         active: The entries that have been let in and have not ended.
@@ -92,6 +93,7 @@ class Submission(Generic[Result]):
     ready_at: float = 0.0
     until: float = math.inf
     results: list[Result | BaseException | None] = field(init=False)
+    outside: list[int] = field(init=False)
     last_errors: dict[int, Exception] = field(default_factory=dict)
     given_up: dict[int, tuple[int, str]] = field(default_factory=dict)
     active: dict[Entry, None] = field(default_factory=dict)
@@ -102,17 +104,10 @@ class Submission(Generic[Result]):
     def __post_init__(self) -> None:
         """Put the tasks into the order in which they are let in."""
         self.results = [None] * len(self.tasks)
-        groups: dict[Hashable, list[int]] = {}
-        for index, task in enumerate(self.tasks):
-            groups.setdefault(task.group, []).append(index)
-        self.outside = deque(index for group in groups.values() for index in group)
-        # Of a call with a single row nobody knows: its siblings may come in calls of their own.
-        self._loners = frozenset(group[0] for group in groups.values() if len(group) == 1 < len(self.tasks))
+        self.outside, self._loners = _in_order(self.tasks)
         self._left = len(self.tasks)
-        self._done = threading.Event()
+        self._has_ended = not self.tasks
         self._waiter: Callable[[], None] | None = None
-        if not self.tasks:
-            self._done.set()
 
     @property
     def is_over(self) -> bool:
@@ -128,7 +123,7 @@ class Submission(Generic[Result]):
         """Let the next task in; None while there is no place for it, or no further one."""
         if not self.outside or self.closed or not self.has_place:
             return None
-        index = self.outside.popleft()
+        index = self.outside.pop()
         entry = Entry(self, index, self.tasks[index], has_siblings=index not in self._loners)
         self.active[entry] = None
         return entry
@@ -145,23 +140,36 @@ class Submission(Generic[Result]):
 
     def wake(self) -> None:
         """Wake whoever waits; called without the lock."""
-        self._done.set()
+        self._has_ended = True
         if self._waiter is not None:
             self._waiter()
 
+    # One waits at a time. Who comes to wait says so before he looks whether it has ended, so no end is missed.
+
     def wait(self, timeout: float | None) -> None:
         """Wait in this thread until all have ended, or `timeout` seconds."""
-        self._done.wait(timeout)
+        over = threading.Event()
+        self._waiter = over.set
+        if not self._has_ended:
+            over.wait(timeout)
 
     async def wait_async(self, timeout: float | None, wakeups: Wakeups) -> None:
         """Wait on the running event loop until all have ended, or `timeout` seconds."""
-        loop = asyncio.get_running_loop()
-        over = loop.create_future()
-        mailbox = wakeups.of(loop)
-        self._waiter = lambda: mailbox.post(over)
-        if self._done.is_set():  # it ended before there was somebody to wake
+        self._waiter = over = wakeups.of(asyncio.get_running_loop()).wakeup()
+        if self._has_ended:
             return
         if timeout is None:
-            await over
+            await over.future
         else:
-            await asyncio.wait([over], timeout=timeout)
+            await asyncio.wait([over.future], timeout=timeout)
+
+
+def _in_order(tasks: Sequence[Task[Any]]) -> tuple[list[int], Collection[int]]:
+    """The places of tasks, group by group from the last to the first; and of those that are alone in their group."""
+    if len(tasks) == 1:  # nobody knows: its siblings may come in calls of their own
+        return [0], ()
+    groups: dict[Hashable, list[int]] = {}
+    for index, task in enumerate(tasks):
+        groups.setdefault(task.group, []).append(index)
+    order = [index for group in groups.values() for index in group]
+    return order[::-1], {group[0] for group in groups.values() if len(group) == 1}

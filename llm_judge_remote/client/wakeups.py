@@ -6,7 +6,7 @@ import asyncio
 import weakref
 from collections import deque
 
-__all__ = ["Mailbox", "Wakeups"]
+__all__ = ["Mailbox", "Wakeup", "Wakeups"]
 
 
 class Mailbox:
@@ -16,6 +16,11 @@ class Mailbox:
         self._loop = weakref.ref(loop)
         self._posted: deque[asyncio.Future[None]] = deque()
         self._called = False
+
+    def wakeup(self) -> Wakeup:
+        """A new one for who waits on the loop; called there."""
+        loop = asyncio.get_running_loop()
+        return Wakeup(self, loop.create_future())
 
     def post(self, future: asyncio.Future[None]) -> None:
         """Resolve a future of the loop's; from any thread."""
@@ -34,6 +39,20 @@ class Mailbox:
             future = self._posted.popleft()
             if not future.done():
                 future.set_result(None)
+
+
+class Wakeup:
+    """Called from any thread, it resolves `future`, which somebody awaits on the mailbox's loop."""
+
+    __slots__ = ("_mailbox", "future")
+
+    def __init__(self, mailbox: Mailbox, future: asyncio.Future[None]) -> None:
+        self._mailbox = mailbox
+        self.future = future
+
+    def __call__(self) -> None:
+        """Whoever awaits it goes on, in the loop's next turn."""
+        self._mailbox.post(self.future)
 
 
 class Wakeups:

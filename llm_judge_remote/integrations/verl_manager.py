@@ -12,11 +12,12 @@ from typing import Any
 from verl.experimental.reward_loop.reward_manager import register
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
-from llm_judge_remote.integrations.verl_gathering import Gatherer
+from llm_judge_remote.integrations.verl_gathering import Begun, Gatherer
 from llm_judge_remote.integrations.verl_groups import Groups
 from llm_judge_remote.integrations.verl_options import Options
 from llm_judge_remote.integrations.verl_rows import Row
-from llm_judge_remote.reward import compute_score_async
+from llm_judge_remote.judgement import Judgement
+from llm_judge_remote.reward import begin
 
 __all__ = ["JudgeRewardManager"]
 
@@ -29,8 +30,9 @@ _PACKAGE = __name__.partition(".")[0]
 class JudgeRewardManager(RewardManagerBase):  # type: ignore[misc]
     """Judges what verl's reward workers are handed.
 
-    Rows that come within a moment (`linger`) are judged in one call, those of one prompt side by side. The problem is
-    that of the data set's `extra_info`, else the prompt itself, so that no column is needed for it.
+    Rows that come within a moment (`linger`) are judged in one call, those of one prompt side by side; of many, the
+    first are sent while verl still makes the tasks of the others. The problem is that of the data set's `extra_info`,
+    else the prompt itself, so that no column is needed for it.
 
     The settings are those of `reward.custom_reward_function.reward_kwargs` and `reward.reward_kwargs`, as OmegaConf has
     them, the environment and the YAML file. Beside settings, `reward_kwargs` may hold:
@@ -77,7 +79,7 @@ class JudgeRewardManager(RewardManagerBase):  # type: ignore[misc]
         self._function = compute_score if options.has_function and not _is_ours(compute_score) else None
         if self._function is not None:
             log.info("the custom reward function %r stands in for the judge", self._function)
-        self._judged: Gatherer[Row, dict[str, Any]] = Gatherer(self._judge, options.settings.linger)
+        self._gatherer: Gatherer[Row, Judgement] = Gatherer(self._begin, options.settings.linger, options.group_size)
         self._groups: Groups | None = None
         if options.settings.fallback == "group_mean":
             all_here = options.workers == 1
@@ -103,7 +105,7 @@ class JudgeRewardManager(RewardManagerBase):  # type: ignore[misc]
             JudgingFailedError: Only with `fallback="raise"` or `on_unavailable="raise"`.
             ConfigError: No server is known.
         """
-        row = Row.of(data[-1])
+        row = Row.of(data)
         if self._function is not None:
             details = await self._ask_function(self._function, row)
         elif self._groups is None or not row.uid:
@@ -118,22 +120,17 @@ class JudgeRewardManager(RewardManagerBase):  # type: ignore[misc]
                 details = {**details, "overlong_reward": penalty, "overlong": int(penalty < 0)}
         return {"reward_score": reward, "reward_extra_info": details}
 
-    async def _judge(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
-        """Judge rows in one call, those of one prompt side by side."""
-        first: dict[str, int] = {}
-        for index, row in enumerate(rows):
-            first.setdefault(row.uid, index)
-        order = sorted(range(len(rows)), key=lambda index: first[rows[index].uid] if rows[index].uid else index)
-        ordered = [rows[index] for index in order]
-        texts = await asyncio.get_running_loop().run_in_executor(None, self._texts, ordered)
-        details = await compute_score_async(
-            data_sources=[row.data_source for row in ordered],
-            solution_strs=texts,
-            ground_truths=[row.ground_truth for row in ordered],
-            extra_infos=[row.extra_info for row in ordered],
-            **{**self._router, **self._call, "return_details": True},
-        )
-        return [result for _, result in sorted(zip(order, details, strict=True), key=lambda pair: pair[0])]
+    async def _judged(self, row: Row) -> dict[str, Any]:
+        judgement = await self._gatherer(row, row.uid)
+        return judgement.to_dict()
+
+    def _begin(self, rows: Sequence[Row]) -> Begun[Judgement]:
+        """Begin to judge rows in one call."""
+        asked = [
+            (row.data_source, text, row.ground_truth, row.extra_info)
+            for row, text in zip(rows, self._texts(rows), strict=True)
+        ]
+        return begin(asked, {**self._router, **self._call})
 
     async def _ask_function(self, function: Callable[..., Any], row: Row) -> dict[str, Any]:
         loop = asyncio.get_running_loop()

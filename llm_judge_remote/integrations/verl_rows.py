@@ -28,9 +28,10 @@ class Row:
     token_ids: Any
 
     @classmethod
-    def of(cls, item: Any) -> Row:
-        """Read a `DataProtoItem`; it is not changed, as its `extra_info` is shared by the rollouts of a prompt."""
-        fields = item.non_tensor_batch
+    def of(cls, data: Any) -> Row:
+        """Read the last row of a `DataProto`; it is not changed, as `extra_info` is shared by a prompt's rollouts."""
+        fields = {name: column[-1] for name, column in data.non_tensor_batch.items()}
+        answer = data.batch["responses"][-1]
         extra_info = dict(_mapping(fields.get("tool_extra_fields")))
         extra_info.update(_mapping(fields.get("extra_info")))  # a tool does not overrule the data set
         extra_info["num_turns"] = fields.get("__num_turns__")
@@ -43,7 +44,7 @@ class Row:
             data_source=fields.get("data_source"),
             ground_truth=_mapping(fields.get("reward_model")).get("ground_truth"),
             extra_info=extra_info,
-            token_ids=item.batch["responses"][: _length(item)],
+            token_ids=answer[: _length(data, len(answer))],
         )
 
     @property
@@ -52,16 +53,16 @@ class Row:
         return len(self.token_ids)
 
 
-def _length(item: Any) -> int:
-    """Tokens of the answer.
+def _length(data: Any, padded: int) -> int:
+    """Tokens of the last row's answer, of so many with the padding.
 
     verl's agent loop pads the sequences of one rollout on the right, prompt and answer together, so that the end of
     the attention mask does not belong to the answer where their prompts differ in length; there it says the length.
     """
-    said = item.non_tensor_batch.get("response_len")
+    said = data.non_tensor_batch.get("response_len")
     if said is not None:
-        return int(said)
-    return int(item.batch["attention_mask"][-item.batch["responses"].shape[-1] :].sum())
+        return int(said[-1])
+    return int(data.batch["attention_mask"][-1, -padded:].sum())
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

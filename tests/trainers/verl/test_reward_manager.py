@@ -6,6 +6,7 @@ import itertools
 import subprocess
 import sys
 import textwrap
+import threading
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from verl.trainer.ppo.reward import load_reward_manager, resolve_reward_manager_
 from llm_judge_remote import ConfigError, JudgingFailedError
 from llm_judge_remote.integrations import verl as integration
 from llm_judge_remote.integrations.verl import JudgeRewardManager
-from llm_judge_remote.testing import Fault
+from llm_judge_remote.testing import Fault, JudgeServer
 
 WAYS = {
     "by importlib": (stage.JUDGE_MANAGER, None),
@@ -159,6 +160,27 @@ def test_rows_of_one_prompt_travel_together_whatever_lies_between_them(folder, t
     problems = [request.conversations[0][-1]["content"].split("(No. ")[1].split(")")[0] for request in server.requests]
     assert len(problems) == 32
     assert sum(one != other for one, other in itertools.pairwise(problems)) == 7
+
+
+def test_the_first_rows_are_judged_before_the_last_one_s_task_has_begun(folder, tokenizer):
+    asked = threading.Event()
+
+    def judge(conversation):
+        asked.set()
+        return stage.verdict(conversation)
+
+    class Worker(RewardLoopWorker):
+        async def compute_score(self, data):
+            if data.non_tensor_batch["data_source"][0] == "last":
+                assert asked.wait(20)  # the event loop does not turn meanwhile
+            return await super().compute_score(data)
+
+    rows = stage.rollouts(80)
+    rows[-1]["data_source"] = "last"
+    with JudgeServer(judge=judge) as server:
+        config = stage.configuration(folder, *stage.JUDGE_MANAGER, path=None, server_url=server.url)
+        results = asyncio.run(Worker(config).compute_score_batch(stage.batch(tokenizer, rows)))
+    assert [result["reward_score"] for result in results] == [row["score"] for row in rows]
 
 
 def failing(*numbers):
