@@ -12,6 +12,7 @@ memory             100,000 samples in one call
 real_vllm          a vLLM server on this machine with a small model; only when it is named (see --vllm-python)
 two_vllms          two of them, and vllm-router: prefix-cache hits with and without affinity; only when it is named
 agreement          one of them: ways of asking against labels; only when it is named (see --rows)
+score              the command `score` against one batched call; only when it is named
 verl               verl's reward worker against one batched call; only when it is named (see --verl-python)
 data_prep          a million rows made into parquet and pairs; only when it is named (pandas is wanted beside it, and
                    where it is installed, here or beside --verl-python, datasets)
@@ -40,7 +41,7 @@ import llm_judge_remote
 __all__ = ["main"]
 
 _USUAL = ("client_bound", "server_bound", "tail", "mixed_faults", "overload", "async_and_threads", "memory")
-_REGIMES = (*_USUAL, "real_vllm", "two_vllms", "agreement", "verl", "data_prep")
+_REGIMES = (*_USUAL, "real_vllm", "two_vllms", "agreement", "score", "verl", "data_prep")
 
 
 def main(arguments: list[str] | None = None) -> int:
