@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Sequence
 
@@ -12,6 +11,7 @@ from llm_judge_remote.client.submission import Submission
 from llm_judge_remote.conclusion import conclude
 from llm_judge_remote.errors import DeadlineExceededError, JudgingFailedError
 from llm_judge_remote.judgement import Judgement, Outcome
+from llm_judge_remote.logs import logger
 from llm_judge_remote.planning import Row
 from llm_judge_remote.ruling import Ruling
 from llm_judge_remote.sample import Sample
@@ -19,28 +19,12 @@ from llm_judge_remote.scoring.fallback import Calibrations, Fallback
 from llm_judge_remote.scoring.standby import Standby
 from llm_judge_remote.settings import JudgeSettings
 
-__all__ = ["Call", "Rarely"]
+__all__ = ["Call"]
 
-log = logging.getLogger(__name__)
+log = logger(__name__, most=1)
 
 _RULE_S = 0.1  # of the time that a call may take beyond its deadline
 _FEW = 32  # rows that may be concluded on an event loop without its noticing
-
-
-class Rarely:
-    """True at most once in so many seconds."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._next = 0.0
-
-    def now(self) -> bool:
-        """Whether it is time again."""
-        now = time.monotonic()
-        if now < self._next:
-            return False
-        self._next = now + self._seconds
-        return True
 
 
 class Call:
@@ -53,7 +37,6 @@ class Call:
         began: Monotonic time when it began.
         dispatcher: Does the work.
         calibrations: Of the process.
-        complaints: When to say again that rows were not judged.
     """
 
     def __init__(
@@ -65,7 +48,6 @@ class Call:
         began: float,
         dispatcher: Dispatcher,
         calibrations: Calibrations,
-        complaints: Rarely,
     ) -> None:
         self.settings = settings
         self._samples = samples
@@ -75,7 +57,6 @@ class Call:
         self._dispatcher = dispatcher
         self._calibrations = calibrations
         self._standby = Standby()
-        self._complaints = complaints
         self._met_unavailable_server = False
         tasks = [
             row.plan.task(sample, reference)
@@ -129,7 +110,7 @@ class Call:
             stopped = self.settings.on_unavailable == "raise" and self._met_unavailable_server
             if self.settings.fallback == "raise" or stopped:
                 raise JudgingFailedError(summary, judgements=judgements)
-            if not self._dispatcher.is_closed and self._complaints.now():
+            if not self._dispatcher.is_closed:
                 log.warning("%s (fallback=%s)", summary, self.settings.fallback)
         return judgements
 

@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from llm_judge_remote.call import Call, Rarely
+from llm_judge_remote.call import Call
 from llm_judge_remote.client.asking import ask
 from llm_judge_remote.client.awake import awake
 from llm_judge_remote.client.capabilities import Capabilities
@@ -28,8 +28,6 @@ from llm_judge_remote.settings import JudgeSettings
 
 __all__ = ["Judge"]
 
-_LOG_EVERY_S = 60.0
-
 
 class Judge:
     """Scores samples with a remote LLM judge.
@@ -46,7 +44,6 @@ class Judge:
         self.settings = settings if settings is not None else JudgeSettings()
         self._templates = TemplateLibrary(PLACEHOLDERS)
         self._processes: dict[int, _Process] = {}
-        self._complaints = Rarely(_LOG_EVERY_S)
 
     def score(
         self,
@@ -111,7 +108,6 @@ class Judge:
             began=began,
             dispatcher=process.runtime.dispatcher,
             calibrations=process.calibrations,
-            complaints=self._complaints,
         )
 
     async def ask_async(

@@ -6,10 +6,12 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -173,6 +175,12 @@ def user_folder(tmp_path, monkeypatch):
         Path(f"{name}.jsonl").write_text("\n".join(lines))
     for number in (1, 2):
         Path(f"part-{number}.csv").write_text(f"task,key\n{number}+1?,{number + 1}\n?,\n")
+    rollouts = [
+        {"problem": row[0], "reference": row[1], "candidate": row[1], "label": n % 2} for n, row in enumerate(rows)
+    ]
+    pq.write_table(pa.Table.from_pylist(rollouts), "rollouts.parquet")
+    (block,) = (block for block in code_blocks("yaml") if "compute_score_async" in block)
+    Path("train.yaml").write_text(block)
     (tmp_path / "data_prep").symlink_to(ROOT / "data_prep")
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     return tmp_path
@@ -183,9 +191,11 @@ def test_the_commands_of_the_readme_run(user_folder, monkeypatch):
         shlex.split(line)
         for block in code_blocks("sh")
         for line in block.splitlines()
-        if line.startswith(("llm-judge-remote ", "python data_prep/")) and line not in SERVERS
+        if line.startswith(("llm-judge-remote ", "python data_prep/")) and line not in (*SERVERS, *STAND_INS)
     ]
-    assert {"redteam", "prepare", "inspect"} <= {command[1] for command in commands}
+    named = {command[1] for command in commands}
+    assert named >= {"check", "doctor", "status", "score", "report", "redteam", "prepare", "inspect"}
+    commands.sort(key=lambda command: command[1] == "doctor")  # it wants the file that a later line makes
     with JudgeServer(judge=SimulatedJudge()) as server:
         for command in commands:
             given = [word.replace("http://HOST:8000", server.url) for word in command]
@@ -194,6 +204,27 @@ def test_the_commands_of_the_readme_run(user_folder, monkeypatch):
     assert pq.read_table("mine.parquet").num_rows == 2
     assert pq.read_table("train.parquet").num_rows == 300
     assert pq.read_table("math500.parquet").num_rows == 100
+
+
+STAND_INS = [
+    line for block in code_blocks("sh") for line in block.splitlines() if line.startswith("llm-judge-remote rehearse")
+]
+
+
+@pytest.mark.parametrize("line", STAND_INS)
+def test_the_stand_in_of_the_readme_judges_until_it_is_stopped(line, monkeypatch):
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    words = shlex.split(line.replace("--port 8000", "--port 0"))
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            url = process.stdout.readline().split()[-1]
+            assert "not an LLM" in process.stdout.readline()
+            scores = llm_judge_remote.compute_score_batched(["x"] * 2, ["4", "five"], ["4", "4"], server_url=url)
+            assert scores[0] > scores[1]
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=30)
+    assert process.returncode == 0
 
 
 SERVERS = [
