@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from llm_judge_remote.errors import DatasetError
 
-__all__ = ["MOST_BYTES", "ReadAhead", "Subset", "regrouped"]
+__all__ = ["MOST_BYTES", "ReadAhead", "Subset", "cuts", "regrouped"]
 
 MOST_BYTES = 16 << 20
 """What the texts of one step's rows may come to: so much is held several times over."""
@@ -139,6 +139,29 @@ def regrouped(
                 held, rows, size = [], 0, 0
     if held:
         yield _one(held)
+
+
+def cuts(
+    sizes: npt.NDArray[np.int64], most_rows: int, *, skip: int = 0, most_bytes: int = MOST_BYTES
+) -> Iterator[tuple[int, int]]:
+    """Where rows are cut into pieces of `most_rows`, fewer where they would come to more than `most_bytes`.
+
+    Args:
+        sizes: Of each row, in bytes.
+        most_rows: In each piece.
+        skip: So many rows at the beginning are in pieces that another call has cut.
+        most_bytes: Of a piece; one row may have more.
+
+    Yields:
+        Of each piece its first row, and the first that is not in it.
+    """
+    upto = np.cumsum(sizes)
+    while skip < len(sizes):
+        before = int(upto[skip - 1]) if skip else 0
+        room = int(np.searchsorted(upto, before + most_bytes, side="right"))
+        end = max(min(skip + most_rows, room), skip + 1)
+        yield skip, end
+        skip = end
 
 
 def _one(batches: list[pa.RecordBatch]) -> pa.RecordBatch:

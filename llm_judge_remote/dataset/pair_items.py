@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from llm_judge_remote.dataset.batches import cuts
 from llm_judge_remote.dataset.items import ITEMS
 from llm_judge_remote.dataset.membership import Pairs
 from llm_judge_remote.dataset.perturb import perturb, row_words
@@ -70,6 +71,12 @@ class PairReader:
             texts = pa.array(changed, pa.large_string())
         return _pair_items(self._other_spill, problems, solutions, texts)
 
+    def sizes(self) -> Indices:
+        """What the texts of each pair come to, in bytes, member and non-member together."""
+        pairs, spill, other = self._pairs, self._spill, self._other_spill
+        own = spill.problem_bytes(pairs.member_problem) + spill.solution_bytes(pairs.member_solution)
+        return own + other.problem_bytes(pairs.other_problem) + other.solution_bytes(pairs.other_solution)
+
     def held_out(self, *, reverse: bool) -> HeldOut:
         """The side that is not trained on: the non-members, or reversed the members."""
         pairs = self._pairs
@@ -82,8 +89,7 @@ class PairReader:
         """Of the non-members' solutions, as they are."""
         if self._words is None:
             return self._other_spill.solution_hashes[self._pairs.other_solution]
-        starts = range(0, len(self._pairs), _BLOCK)
-        blocks = (self.non_members(start, min(start + _BLOCK, len(self._pairs))).items for start in starts)
+        blocks = (self.non_members(first, last).items for first, last in cuts(self.sizes(), _BLOCK))
         return np.concatenate([hashes(first_references(each)) for each in blocks])
 
 

@@ -145,6 +145,21 @@ class Spill:
         """The first references of these rows."""
         return self._references.read(self.bounds[indices])
 
+    def item_bytes(self, indices: Indices) -> Indices:
+        """What the texts of these rows come to."""
+        return self.problem_bytes(indices) + self._references.lengths(self.bounds[indices], self.bounds[indices + 1])
+
+    def problem_bytes(self, indices: Indices) -> Indices:
+        """What the problems and messages of these rows come to."""
+        sizes = self._problems.lengths(indices)
+        if self._talks is None:
+            return sizes
+        return sizes + self._messages.lengths(2 * self._talks[indices], 2 * self._talks[indices + 1])
+
+    def solution_bytes(self, indices: Indices) -> Indices:
+        """How long the first references of these rows are."""
+        return self._references.lengths(self.bounds[indices])
+
     def on_close(self, call: Callable[[], None]) -> None:
         """Call this too when it is closed: for files that others keep in its folder."""
         self._opened.callback(call)

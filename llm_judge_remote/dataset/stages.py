@@ -15,7 +15,7 @@ from llm_judge_remote.dataset.pair_items import PairReader
 from llm_judge_remote.dataset.skipped import Skipped
 from llm_judge_remote.dataset.source import Source
 from llm_judge_remote.dataset.spill import Spill
-from llm_judge_remote.dataset.steps import Paired, Spilled, Steps, Streamed, rows_at_once
+from llm_judge_remote.dataset.steps import Paired, Spilled, Steps, Streamed
 from llm_judge_remote.dataset.targets import AddedTargets
 
 __all__ = ["Progress", "Stages"]
@@ -95,7 +95,7 @@ class Stages:
         if order.membership is not None:
             return self._paired(spill, order.membership)
         targets = AddedTargets(spill, order.targets or "", seed=order.seed)
-        return Spilled(spill, order.options, rows_at_once([spill], order.group_rows), targets)
+        return Spilled(spill, order.options, order.group_rows, targets)
 
     def _paired(self, spill: Spill, membership: Membership) -> Steps:
         order = self._order
@@ -103,14 +103,13 @@ class Stages:
         if membership.others is not None:
             others = self._spilled(membership.others, "others", membership.others.count())
         pairs = plan(spill, membership.method, count=membership.count, seed=order.seed, others=others)
-        group_rows = rows_at_once([spill, *([others] if others else [])], order.group_rows)
         reader = PairReader(pairs, spill, others)
         targets = None
         if order.targets is not None:
             trained = others if others is not None and membership.reverse else spill
             held_out = reader.held_out(reverse=membership.reverse)
             targets = AddedTargets(trained, order.targets, seed=order.seed, held_out=held_out)
-        return Paired(pairs, reader, order.options, group_rows, reverse=membership.reverse, targets=targets)
+        return Paired(pairs, reader, order.options, order.group_rows, reverse=membership.reverse, targets=targets)
 
     def _spilled(self, source: Source | Subset, name: str, total: int | None) -> Spill:
         self._progress.begin(total)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple, Protocol
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 
-from llm_judge_remote.dataset.batches import MOST_BYTES, regrouped
+from llm_judge_remote.dataset.batches import cuts, regrouped
 from llm_judge_remote.dataset.membership import Pairs
 from llm_judge_remote.dataset.pair_items import PairReader
 from llm_judge_remote.dataset.pair_lines import json_lines, lengths
@@ -30,22 +30,10 @@ __all__ = [
     "Steps",
     "Streamed",
     "in_order",
-    "rows_at_once",
 ]
 
 ROWS, MEMBERS, NONMEMBERS = "rows.arrow", "members.jsonl", "nonmembers.jsonl"
 """The files that grow step by step; the rows are in `packed` form."""
-
-
-def rows_at_once(spills: Sequence[Spill], most: int) -> int:
-    """How many rows a step may take, by what the spills' texts come to on the average.
-
-    Args:
-        spills: That rows are read from.
-        most: Of any rows, however short.
-    """
-    mean = max(sum(file.stat().st_size for file in each.folder.glob("*.txt")) / len(each) for each in spills)
-    return int(min(most, max(MOST_BYTES // max(mean, 1), 1)))
 
 
 class Step(NamedTuple):
@@ -115,7 +103,7 @@ class Spilled:
 
     def after(self, rows: int) -> Iterator[Callable[[], Step]]:
         """See `Steps`."""
-        for first, last in _ranges(rows, len(self._spill), self._group_rows):
+        for first, last in cuts(self._spill.item_bytes(np.arange(len(self._spill))), self._group_rows, skip=rows):
             yield partial(self._step, first, last)
 
     def _step(self, first: int, last: int) -> Step:
@@ -157,7 +145,7 @@ class Paired:
 
     def after(self, rows: int) -> Iterator[Callable[[], Step]]:
         """See `Steps`."""
-        for first, last in _ranges(rows, len(self._pairs), self._group_rows):
+        for first, last in cuts(self._reader.sizes(), self._group_rows, skip=rows):
             yield partial(self._step, first, last)
 
     def _step(self, first: int, last: int) -> Step:
@@ -199,8 +187,3 @@ def in_order(steps: Iterable[Callable[[], Step]], workers: int) -> Iterator[Step
 
 def _step(rows: pa.RecordBatch) -> Step:
     return Step(rows, {ROWS: [packed(rows)]}, {"rows": rows.num_rows})
-
-
-def _ranges(first: int, end: int, size: int) -> Iterator[tuple[int, int]]:
-    for start in range(first, end, size):
-        yield start, min(start + size, end)

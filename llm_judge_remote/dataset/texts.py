@@ -70,9 +70,9 @@ class TextFile:
     def __len__(self) -> int:
         return len(self._offsets) - 1
 
-    def lengths(self, numbers: Indices) -> Indices:
-        """In bytes."""
-        return self._offsets[numbers + 1] - self._offsets[numbers]
+    def lengths(self, first: Indices, last: Indices | None = None) -> Indices:
+        """What the texts `first[k]` up to `last[k]` come to in bytes, for each k; without `last` one for each."""
+        return self._offsets[first + 1 if last is None else last] - self._offsets[first]
 
     def read(self, first: Indices, last: Indices | None = None) -> pa.LargeStringArray:
         """The texts `first[k]` up to `last[k]`, which is not one of them, for each k; without `last` one for each.

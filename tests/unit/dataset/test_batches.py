@@ -4,10 +4,13 @@ import itertools
 import random
 import threading
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from llm_judge_remote.dataset.batches import ReadAhead, Subset, regrouped
+from llm_judge_remote.dataset.batches import ReadAhead, Subset, cuts, regrouped
 from llm_judge_remote.dataset.items import ITEMS
 from llm_judge_remote.errors import DatasetError
 
@@ -111,3 +114,16 @@ def test_an_error_of_the_source_comes_after_what_was_read_before_it():
     assert [next(read).num_rows, next(read).num_rows] == [7, 7]
     with pytest.raises(DatasetError, match="line 31"):
         next(read)
+
+
+@given(st.lists(st.integers(0, 50)), st.integers(1, 9), st.integers(1, 90))
+def test_pieces_hold_all_rows_in_order_within_both_bounds_and_can_be_gone_on_with(sizes, most_rows, most_bytes):
+    sizes = np.array(sizes, np.int64)
+    pieces = [*cuts(sizes, most_rows, most_bytes=most_bytes)]
+    assert [row for first, last in pieces for row in range(first, last)] == [*range(len(sizes))]
+    for (first, last), (_, after) in zip(pieces, [*pieces[1:], (0, 0)], strict=False):
+        assert last - first <= most_rows
+        assert last - first == 1 or sizes[first:last].sum() <= most_bytes
+        # One row more would be too many.
+        assert not after or last - first == most_rows or sizes[first : last + 1].sum() > most_bytes
+        assert [*cuts(sizes, most_rows, skip=last, most_bytes=most_bytes)] == pieces[pieces.index((first, last)) + 1 :]
