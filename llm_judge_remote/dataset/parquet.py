@@ -15,12 +15,14 @@ from pyarrow import parquet as pq
 
 from llm_judge_remote.errors import DatasetError
 
-__all__ = ["METADATA_KEY", "ROW_GROUP_ROWS", "RowFile", "packed", "read_metadata", "unpacked"]
+__all__ = ["METADATA_KEY", "ROW_GROUP_ROWS", "RowFile", "is_parquet", "packed", "read_metadata", "unpacked"]
 
 METADATA_KEY = b"llm_judge_remote"
 """Where a file's metadata say how it was made, as a JSON object."""
 
 ROW_GROUP_ROWS = 16_384
+
+_MAGIC = b"PAR1"
 
 
 class RowFile:
@@ -85,6 +87,20 @@ def unpacked(path: Path) -> Iterator[pa.RecordBatch]:
     with pa.OSFile(str(path)) as file:
         while file.tell() < file.size():
             yield from pa.ipc.open_stream(file)
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file begins as parquet does.
+
+    Raises:
+        DatasetError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_MAGIC)) == _MAGIC
+    except OSError as error:
+        msg = f"{path} cannot be read: {error.strerror}"
+        raise DatasetError(msg) from None
 
 
 def read_metadata(path: Path) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from llm_judge_remote.dataset.json_rows import JsonTypes, json_rows
-from llm_judge_remote.dataset.parquet import METADATA_KEY
+from llm_judge_remote.dataset.parquet import METADATA_KEY, is_parquet
 from llm_judge_remote.errors import DatasetError
 
 __all__ = ["RowSource", "row_source"]
@@ -48,7 +48,7 @@ def row_source(path: Path) -> RowSource:
     Raises:
         DatasetError: It cannot be read.
     """
-    return _Parquet(path) if path.suffix.lower() == ".parquet" or _is_parquet(path) else _Json(path)
+    return _Parquet(path) if path.suffix.lower() == ".parquet" or is_parquet(path) else _Json(path)
 
 
 class _Parquet:
@@ -113,15 +113,6 @@ class _Json:
         for row in json_rows(self._path):
             self._types.add(row)
             yield row
-
-
-def _is_parquet(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(4) == b"PAR1"
-    except OSError as error:
-        msg = f"{path} cannot be read: {error.strerror}"
-        raise DatasetError(msg) from None
 
 
 def _leaves(name: str, kind: pa.DataType) -> Iterator[tuple[str, str]]:

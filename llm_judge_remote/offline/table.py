@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from llm_judge_remote.dataset.json_rows import json_rows
+from llm_judge_remote.dataset.parquet import is_parquet
 from llm_judge_remote.errors import DatasetError
 from llm_judge_remote.offline.layout import Chunk
 
@@ -58,13 +59,7 @@ def open_table(path: Path) -> Table:
     if not path.is_file():
         msg = f"{path}: {'a folder' if path.is_dir() else 'no such file'}; name one parquet or JSON file"
         raise DatasetError(msg)
-    try:
-        with path.open("rb") as file:
-            is_parquet = file.read(4) == b"PAR1" or path.suffix == ".parquet"
-    except OSError as error:
-        msg = f"{path} cannot be read: {error.strerror}"
-        raise DatasetError(msg) from None
-    return _Parquet(path) if is_parquet else _Json(path)
+    return _Parquet(path) if is_parquet(path) or path.suffix == ".parquet" else _Json(path)
 
 
 def digest(path: Path) -> str:

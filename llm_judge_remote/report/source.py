@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from llm_judge_remote.dataset.json_rows import json_rows
+from llm_judge_remote.dataset.parquet import is_parquet
 from llm_judge_remote.errors import DatasetError
 from llm_judge_remote.report.values import IntArray
 from llm_judge_remote.sample import as_text
@@ -62,7 +63,7 @@ def open_source(path: Path) -> Source:
     if not path.is_file():
         msg = f"{path}: {'a folder' if path.is_dir() else 'no such file'}; name one parquet or JSON file"
         raise DatasetError(msg)
-    return _Parquet(path) if path.suffix == ".parquet" or _is_parquet(path) else _Json(path)
+    return _Parquet(path) if path.suffix == ".parquet" or is_parquet(path) else _Json(path)
 
 
 class _ParquetBatch:
@@ -168,15 +169,6 @@ class _Json:
                 yield number, row
             if not wanted:
                 break
-
-
-def _is_parquet(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(4) == b"PAR1"
-    except OSError as error:
-        msg = f"{path} cannot be read: {error.strerror}"
-        raise DatasetError(msg) from None
 
 
 def _paths(name: str, kind: pa.DataType) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -95,6 +95,14 @@ class Bench:
         """Tell whoever waits."""
         sys.stderr.write(f"   {line}\n")
         sys.stderr.flush()
+
+    def turns(self, what: str, names: Sequence[str]) -> Iterator[str]:
+        """The names, each as often as is asked for, another one first each time; tells whoever waits."""
+        for repeat in range(self.repeats):
+            first = repeat % len(names)
+            for name in (*names[first:], *names[:first]):
+                self.say(f"{what}: {name}: run {repeat + 1} of {self.repeats}")
+                yield name
 
     def measure(
         self,

@@ -45,17 +45,11 @@ def _table(bench: Bench, data: Path, task: str, count: int) -> Table:
     if not _has_datasets(pythons[_DATASETS]):
         measured.missing[_DATASETS] = "not installed"
     arms = [arm for arm in _ARMS if arm not in measured.missing]
-    for repeat in range(bench.repeats):
-        first = repeat % len(arms)
-        for arm in [*arms, *arms][first : first + len(arms)]:
-            bench.say(f"data_prep, {task}: {arm}: run {repeat + 1} of {bench.repeats}")
-            try:
-                found = _measure(pythons[arm], _ARMS[arm], task, data, count)
-            except BenchmarkError as error:
-                bench.failures.append(f"data_prep: {error}")
-                measured.missing[arm] = "failed"
-            else:
-                measured.runs.setdefault(arm, []).append(found)
+    try:
+        for arm in bench.turns(f"data_prep, {task}", arms):
+            measured.runs.setdefault(arm, []).append(_measure(pythons[arm], _ARMS[arm], task, data, count))
+    except BenchmarkError as error:
+        bench.failures.append(f"data_prep: {error}")
 
     def faster(name: str) -> float | None:
         return measured.ratio(name, "rows_per_s", _PANDAS)

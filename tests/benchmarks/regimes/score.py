@@ -45,14 +45,11 @@ def _table(bench: Bench, data: Path, kind: str, count: int, milliseconds: int) -
     settings = {"batch_size": 512, "max_in_flight": _SLOTS if milliseconds else 256}
     options = StubOptions(service=f"fixed:{milliseconds}", slots=_SLOTS if milliseconds else 0)
     try:
-        for repeat in range(bench.repeats):
-            first = repeat % len(_ARMS)
-            for name in [*_ARMS, *_ARMS][first : first + len(_ARMS)]:
-                bench.say(f"score, {milliseconds} ms: {name}: run {repeat + 1} of {bench.repeats}")
-                with Stub(options, bench.stub, bench.server_core) as stub:
-                    found = _measure(_ARMS[name], stub.url, data, settings, bench.client_core)
-                    found["asked"] = stub.counts()["stub_conversations_total"]
-                measured.runs.setdefault(name, []).append(found)
+        for name in bench.turns(f"score, {milliseconds} ms", [*_ARMS]):
+            with Stub(options, bench.stub, bench.server_core) as stub:
+                found = _measure(_ARMS[name], stub.url, data, settings, bench.client_core)
+                found["asked"] = stub.counts()["stub_conversations_total"]
+            measured.runs.setdefault(name, []).append(found)
     except BenchmarkError as error:
         bench.failures.append(f"score: {error}")
 

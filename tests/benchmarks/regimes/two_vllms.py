@@ -64,11 +64,8 @@ def run(bench: Bench) -> list[Table]:
             _say_prompts(bench, asked)
             for score in arms.values():
                 score(samples[:2])  # connections, and what the servers can
-            for repeat in range(bench.repeats):
-                first = repeat % len(arms)
-                for name in [*arms, *arms][first : first + len(arms)]:
-                    bench.say(f"two_vllms: {name}: run {repeat + 1} of {bench.repeats}")
-                    measured.runs.setdefault(name, []).append(_measure(arms[name], urls, samples))
+            for name in bench.turns("two_vllms", [*arms]):
+                measured.runs.setdefault(name, []).append(_measure(arms[name], urls, samples))
         except (BenchmarkError, EngineError, OSError) as error:
             bench.failures.append(f"two_vllms: {error}")
     return [_table(bench, len(samples), measured, possible)] if measured.runs else []

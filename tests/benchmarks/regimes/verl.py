@@ -40,12 +40,9 @@ def _table(bench: Bench, milliseconds: int) -> Table:
     measured = Measured()
     try:
         with Stub(StubOptions(service=f"fixed:{milliseconds}", slots=slots), bench.stub) as stub:
-            for repeat in range(bench.repeats):
-                first = repeat % len(_ARMS)
-                for name in [*_ARMS, *_ARMS][first : first + len(_ARMS)]:
-                    bench.say(f"verl, {milliseconds} ms: {name}: run {repeat + 1} of {bench.repeats}")
-                    found = _measure(bench.verl_python, _ARMS[name], stub.url, count, milliseconds)
-                    measured.runs.setdefault(name, []).append(found)
+            for name in bench.turns(f"verl, {milliseconds} ms", [*_ARMS]):
+                found = _measure(bench.verl_python, _ARMS[name], stub.url, count, milliseconds)
+                measured.runs.setdefault(name, []).append(found)
     except BenchmarkError as error:
         bench.failures.append(f"verl: {error}")
 
