@@ -124,11 +124,16 @@ def explain(error: ValidationError, names: Collection[str], origin: Callable[[st
         if not problem["loc"]:
             problems[problem["msg"].removeprefix("Value error, ")] = []
             continue
-        value = "(not shown)" if field in SECRETS else without_secrets(repr(problem["input"]))
+        value = "(not shown)" if field in SECRETS else without_secrets(repr(_plain(problem["input"])))
         # A union reports each of its members: one line per setting, holding them all.
         found = problems.setdefault(f"{field}={value} ({origin(field)}): ", [])
         found.append(problem["msg"].removeprefix("Value error, ").replace("Input should be", "should be"))
     return "; ".join(head + ", or ".join(found) for head, found in problems.items())
+
+
+def _plain(value: object) -> object:
+    """A dict as it was given, and not as `canonical` wrapped it."""
+    return dict(value) if isinstance(value, MappingProxyType) else value
 
 
 class Origin(NamedTuple):

@@ -46,7 +46,8 @@ _HOST = re.compile(r"(?!https?$)[\w.:%-]*[a-zA-Z:.][\w.:%-]*|localhost")  # a ba
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _WEIGHT = re.compile(r"weight=([0-9]*\.?[0-9]+)")
 _USER_INFO = re.compile(r"//[^/@]*@")
-_PASSWORD = re.compile(r"(?<=password=)[^&'#\s]+")
+_SECRET = re.compile(r"(?i)((?:password|api[_-]?key|token|secret)=)[^&'#\s]+")
+_QUERY = re.compile(r"""(?i)(https?://[^\s'",?#]*\?)[^\s'",]+""")  # a server has none: who gives one may mean a key
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # a token of RFC 9110, 5.6.2
 _OTHER_HEADERS = ("authorization", "connection", "content-length", "content-type", "host", "transfer-encoding")
 _API_PATH = re.compile(r"/v1(?:/(?:chat/)?completions|/models)?$", re.IGNORECASE)
@@ -134,8 +135,9 @@ def usable_key(key: str) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """A text that holds addresses, without the passwords in them."""
-    return _PASSWORD.sub("***", _USER_INFO.sub("//***@", text))
+    """A text that holds addresses, without the passwords and keys in them."""
+    text = _QUERY.sub(r"\1***", text)
+    return _SECRET.sub(r"\1***", _USER_INFO.sub("//***@", text))
 
 
 def _bracketed(host: str) -> str:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -13,6 +10,7 @@ from rich.text import Text
 
 from llm_judge_remote.cli.check_table import section_table, summary
 from llm_judge_remote.cli.judge_options import ConfigFile, Model, ServerUrl, Settings, Template, given_settings
+from llm_judge_remote.cli.log_lines import without_warnings
 from llm_judge_remote.cli.terminal import FAILED, FINE, INTERRUPTED, command, console, print_json
 from llm_judge_remote.diagnosis.server import Load, Report, Section, ServerCheck
 from llm_judge_remote.settings import JudgeSettings
@@ -66,7 +64,7 @@ def check(
         judge = JudgeSettings(**given_settings(server_url, model, template, settings, config))
         out, errors = console(), console(stderr=True)
         shown: list[Section] = []
-        with errors.status("Looking ...") as status, _unsaid():
+        with errors.status("Looking ...") as status, without_warnings():
 
             def show(section: Section) -> None:
                 shown.append(section)
@@ -100,14 +98,3 @@ def _end(out: Console, report: Report, code: int, *, as_json: bool) -> None:
         print_json({**report.to_dict(), "exit_code": code})
     else:
         out.print(summary(report))
-
-
-@contextlib.contextmanager
-def _unsaid() -> Iterator[None]:
-    """Keep the package's warnings off the terminal: the findings say it all."""
-    logger, nowhere = logging.getLogger("llm_judge_remote"), logging.NullHandler()
-    logger.addHandler(nowhere)
-    try:
-        yield
-    finally:
-        logger.removeHandler(nowhere)

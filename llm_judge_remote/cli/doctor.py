@@ -11,6 +11,7 @@ import typer
 
 from llm_judge_remote.cli.doctor_report import Report
 from llm_judge_remote.cli.judge_options import ConfigFile, Model, ServerUrl, Settings, Template, given_settings
+from llm_judge_remote.cli.log_lines import without_warnings
 from llm_judge_remote.cli.terminal import FAILED, FINE, INTERRUPTED, command, console, print_json
 from llm_judge_remote.diagnosis.setup.examination import Examination, Found, Setup
 from llm_judge_remote.errors import ConfigError
@@ -80,7 +81,7 @@ def doctor(
       llm-judge-remote doctor --verl-config train.yaml --verl-version 0.9.1
       llm-judge-remote doctor --json | jq '.findings[] | select(.level == "error")'
     """  # noqa: D301 (not raw: a backspace makes the help keep the lines of a paragraph)
-    with command():
+    with command(), without_warnings():
         problem, given = "", {}
         try:
             given = given_settings(server_url, model, template, settings, config)

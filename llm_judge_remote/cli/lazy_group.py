@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import signal
+import sys
 from typing import Any, NamedTuple
 
 import typer
 from typer.core import TyperGroup
 
 __all__ = ["Entry", "LazyGroup"]
+
+_FAILED, _INTERRUPTED = 1, 128 + signal.SIGINT  # as in `terminal`, which would load rich for every help
 
 
 class Entry(NamedTuple):
@@ -44,6 +48,17 @@ class LazyGroup(TyperGroup):
     common: tuple[str, ...] = ()
 
     # The contexts are those of click, or, by typer's release, of a copy of it inside of typer.
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run it; Ctrl-C before a command has begun, and an output that takes no more, end it without a traceback."""
+        try:
+            return super().main(*args, **kwargs)
+        except KeyboardInterrupt:
+            sys.exit(_INTERRUPTED)
+        except OSError as error:
+            sys.stdout = None  # or Python would try once more at its end
+            typer.echo(f"Error: {error}", err=True)
+            sys.exit(_FAILED)
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (as click wants it)
         """The names, in order."""

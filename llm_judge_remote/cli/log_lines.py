@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
+from collections.abc import Iterator
 
-__all__ = ["show_log"]
+__all__ = ["show_log", "without_warnings"]
 
 _LOGGER = "llm_judge_remote"
 
@@ -32,3 +34,14 @@ def show_log(level: str) -> None:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
         logger.addHandler(handler)
         logger.propagate = False
+
+
+@contextlib.contextmanager
+def without_warnings() -> Iterator[None]:
+    """Keep the package's warnings off the terminal, for a command whose findings say it all; `show_log` shows them."""
+    logger, nowhere = logging.getLogger(_LOGGER), logging.NullHandler()
+    logger.addHandler(nowhere)
+    try:
+        yield
+    finally:
+        logger.removeHandler(nowhere)

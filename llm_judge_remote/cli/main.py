@@ -91,7 +91,7 @@ def root(
             expose_value=False,
             metavar="",
             show_default=False,
-            help="Log to the standard error what happens; twice: every detail. Also behind a command.",
+            help="Log to the standard error what happens; twice: every request to a server. Also behind a command.",
         ),
     ] = 0,
     quiet: Annotated[
@@ -112,7 +112,7 @@ def root(
     training run: the LLM_JUDGE_* environment, and the YAML file that LLM_JUDGE_CONFIG names.
 
     \b
-    Exit codes, the same for all commands:
+    Exit codes, unless a command says otherwise:
       0    done, and all is well
       1    done, and something is wrong; or it failed on the way
       2    the command line, a setting or a file is of no use: nothing was done

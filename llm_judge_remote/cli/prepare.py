@@ -194,12 +194,14 @@ def _prepare(
                 msg = f"--{option.replace('_', '-')} says how members and non-members are made: --mia is missing"
                 raise ConfigError(msg)
     arguments = {each: given[each] for each in ("problem", "reference", "messages", "hub_config", "skip_bad")}
+    errors = console(stderr=True)
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=console(stderr=True),
+        console=errors,
+        disable=not errors.is_terminal,
     ) as bar:
         task = bar.add_task("rows", total=None)
         made = job.prepare(

@@ -94,7 +94,9 @@ def rehearse(
     ] = None,
     slots: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Conversations that it works on at once; the others queue.", show_default=False),
+        typer.Option(
+            min=1, metavar="N", help="Conversations that it works on at once; the others queue.", show_default=False
+        ),
     ] = None,
     fault: Annotated[
         list[Any] | None,
@@ -110,7 +112,7 @@ def rehearse(
         str | None,
         typer.Option(metavar="TEXT", help="Reply so to everything, instead of by likeness.", show_default=False),
     ] = None,
-    max_model_len: Annotated[int, typer.Option(metavar="TOKENS", help="Of prompt and reply together.")] = 32768,
+    max_model_len: Annotated[int, typer.Option(min=1, metavar="TOKENS", help="Of prompt and reply together.")] = 32768,
     sleep: Annotated[bool, typer.Option("--sleep", help="Can be put to sleep, and woken.")] = False,
     engine: Annotated[
         str,
@@ -138,7 +140,9 @@ def rehearse(
     no_logprobs: Annotated[bool, typer.Option("--no-logprobs", help="Ignores logprobs.")] = False,
     max_n: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Most replies to a conversation, whatever is asked for.", show_default=False),
+        typer.Option(
+            min=1, metavar="N", help="Most replies to a conversation, whatever is asked for.", show_default=False
+        ),
     ] = None,
     reasoning_field: Annotated[
         str,
@@ -152,7 +156,7 @@ def rehearse(
         int, typer.Option(metavar="N", help="Of latencies and faults: the same traffic meets the same ones.")
     ] = 0,
     keepalive: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Seconds that an idle connection stays open.")
+        float, typer.Option(min=0.0, metavar="SECONDS", help="Seconds that an idle connection stays open.")
     ] = 5.0,
 ) -> None:
     """Start a stand-in for a judge server, to try a training setup without a GPU. It is not an LLM.
@@ -173,6 +177,9 @@ def rehearse(
       llm-judge-remote rehearse --fault status:503:0.01:retry_after=1 --fault hang:0.001
       llm-judge-remote rehearse --port 0 --register file:///shared/exp/trial/judge
     """  # noqa: D301 (not raw: a backspace makes the help keep the lines of a paragraph)
+    if address is not None and register_in is None:
+        msg = "needs --register: it is what is registered"
+        raise typer.BadParameter(msg, param_hint="--address")
     with command(), _held_back(_ENDS):
         try:
             server = JudgeServer(

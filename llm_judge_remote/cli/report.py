@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from llm_judge_remote.cli.judge_options import Template
 from llm_judge_remote.cli.terminal import command, console, print_json
@@ -20,6 +22,13 @@ if TYPE_CHECKING:
 __all__ = ["report"]
 
 _DEFAULT_PAGE = Path("report.html")
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        msg = f"{value} is no score"
+        raise typer.BadParameter(msg)
+    return value
 
 
 def report(
@@ -52,7 +61,10 @@ def report(
         ),
     ] = None,
     threshold: Annotated[
-        float, typer.Option(metavar="SCORE", help="Score from which on a candidate counts as taken for right.")
+        float,
+        typer.Option(
+            callback=_finite, metavar="SCORE", help="Score from which on a candidate counts as taken for right."
+        ),
     ] = 0.5,
     group: Annotated[
         str | None,
@@ -119,6 +131,8 @@ def report(
       llm-judge-remote report scored.parquet --json | jq .agreement
     """  # noqa: D301 (not raw: a backspace makes the help keep the lines of a paragraph)
     with command():
+        page = output if output is not None or as_json else _DEFAULT_PAGE
+        _spare(page, file, against)
         errors = console(stderr=True)
         made, written = _made(
             errors,
@@ -128,7 +142,7 @@ def report(
             threshold,
             examples,
             template,
-            output=output if output is not None or as_json else _DEFAULT_PAGE,
+            output=page,
             png=png,
         )
         if as_json:
@@ -137,6 +151,19 @@ def report(
             _show(console(), made)
         for path in written:
             errors.print(f"Written: {path}", markup=False, soft_wrap=True)
+
+
+def _spare(page: Path | None, *inputs: Path | None) -> None:
+    """Refuse a page that would take the place of what it is about, or of a device or folder."""
+    if page is None or not page.exists():
+        return
+    if not page.is_file():
+        msg = f"{page} is no file that a page could be written over; name another with --output"
+        raise ConfigError(msg)
+    for each in inputs:
+        if each is not None and each.exists() and page.samefile(each):
+            msg = f"{page} is what the report is about, and would be written over; name another file with --output"
+            raise ConfigError(msg)
 
 
 def _made(
@@ -165,25 +192,22 @@ def _made(
         raise ConfigError(msg) from None
     wanted = Wanted(**{name: value or "" for name, value in columns.items()})
     options = ReportOptions(wanted, threshold, against, examples, template or "")
-    with errors.status(f"Reading {file.name} ...") as status:
+    with errors.status(Text(f"Reading {file.name} ...")) as status:
 
         def say(done: int, total: int | None) -> None:
             of_all = f" of {total:,}" if total else ""
-            status.update(f"Reading {file.name}: {done:,}{of_all} rows ...")
+            status.update(Text(f"Reading {file.name}: {done:,}{of_all} rows ..."))
 
         try:
             made = make_report(file, options, say)
         except DatasetError as error:  # nothing was done
             raise ConfigError(str(error)) from None
         status.update("Drawing ...")
-        written = []
+        if png is not None:  # first: matplotlib may not be there
+            save_png(tuple(made.figures), png)
         if output is not None:
             write_page(made, file, output)
-            written.append(output)
-        if png is not None:
-            save_png(tuple(made.figures), png)
-            written.append(png)
-    return made, written
+    return made, [each for each in (output, png) if each is not None]
 
 
 def _show(screen: Console, made: Report) -> None:

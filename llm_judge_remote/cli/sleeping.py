@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from llm_judge_remote.cli.terminal import FAILED, FINE, console
 from llm_judge_remote.client.session import Session
 from llm_judge_remote.errors import ConfigError, ServerError, ServerUnavailableError
-from llm_judge_remote.monitoring.at_once import at_once
 from llm_judge_remote.monitoring.fleet import WatchedFleet
+from llm_judge_remote.servers.at_once import at_once
 from llm_judge_remote.settings import JudgeSettings
 
 __all__ = ["Done", "for_each_server"]

@@ -52,7 +52,7 @@ def rendered(statuses: Sequence[ServerStatus], troubles: Sequence[str], *, for_l
         )
     notes = [Text(each.note, style=_COLOURS[each.state]) for each in statuses if each.note]
     notes += [Text(trouble, style="red") for trouble in troubles]
-    return Group(Text(_summary(statuses)), table, *notes)
+    return Group(Text(_summary(statuses)), *([table] if statuses else []), *notes)
 
 
 def document(statuses: Sequence[ServerStatus], troubles: Sequence[str]) -> dict[str, object]:

@@ -121,14 +121,7 @@ class Runtime:
             limit.close()
 
     def _open(self, settings: JudgeSettings) -> Channel:
-        connection = Connection(
-            api_key=settings.api_key.get_secret_value() if settings.api_key else None,
-            timeout=settings.timeout,
-            connect_timeout=settings.connect_timeout,
-            max_connections=settings.max_connections,
-            trust_env=settings.trust_env,
-            routing_header=settings.routing_header,
-        )
+        connection = Connection.of(settings)
         pool = ServerPool(
             {},
             patience=Patience(settings.outage_grace, settings.timeout, settings.startup_timeout),

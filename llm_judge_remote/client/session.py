@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,6 +24,8 @@ from llm_judge_remote.errors import (
 )
 
 __all__ = ["Response", "Session"]
+
+log = logging.getLogger(__name__)
 
 _REPR = re.compile(r"^(?:<[^>]*>|\w+\(host=[^)]*\)): ")
 
@@ -133,6 +137,7 @@ class Session:
         headers: Mapping[str, str] | None,
     ) -> Response:
         failure: ServerError | None = None
+        began = time.monotonic()
         with self._guard.watched(attempt, timeout):
             try:
                 response = self._send(self._prepare(method, path, body, headers), timeout)
@@ -140,6 +145,8 @@ class Session:
                 failure = self._translated(error, attempt, timeout)
         if attempt.expired and failure is None:  # the end of the connection may look like the end of the answer
             failure = self._timed_out(timeout)
+        seconds = time.monotonic() - began
+        log.debug("%s %s%s: %s after %.3f s", method, self.server, path, failure or response.status, seconds)
         if failure is not None:
             raise failure  # out here, so that it does not hold on to the connection through its context
         if response.status < 400:

@@ -6,6 +6,7 @@ import threading
 from typing import NamedTuple
 
 from llm_judge_remote.client.session import Session
+from llm_judge_remote.settings import JudgeSettings
 
 __all__ = ["Connection", "Sessions"]
 
@@ -28,6 +29,18 @@ class Connection(NamedTuple):
     max_connections: int = 1028
     trust_env: bool = False
     routing_header: str | None = None
+
+    @classmethod
+    def of(cls, settings: JudgeSettings) -> Connection:
+        """As the settings have it."""
+        return cls(
+            api_key=settings.api_key.get_secret_value() if settings.api_key else None,
+            timeout=settings.timeout,
+            connect_timeout=settings.connect_timeout,
+            max_connections=settings.max_connections,
+            trust_env=settings.trust_env,
+            routing_header=settings.routing_header,
+        )
 
 
 class Sessions:

@@ -10,9 +10,9 @@ from types import TracebackType
 from llm_judge_remote.client.session import Session
 from llm_judge_remote.client.sessions import Connection, Sessions
 from llm_judge_remote.errors import RegistryError
-from llm_judge_remote.monitoring.at_once import at_once
 from llm_judge_remote.monitoring.look import Look, look
 from llm_judge_remote.monitoring.status import ServerStatus, status_of
+from llm_judge_remote.servers.at_once import at_once
 from llm_judge_remote.servers.registry import Registry, lookup, open_registry
 from llm_judge_remote.setting_types import is_registry, split_weight
 from llm_judge_remote.settings import JudgeSettings
@@ -48,12 +48,7 @@ class WatchedFleet:
         self._named = [split_weight(url)[0] for url in settings.server_url if not is_registry(url)]
         self._registries = [open_registry(url) for url in settings.server_url if is_registry(url)]
         self._sessions = Sessions(
-            Connection(
-                api_key=settings.api_key.get_secret_value() if settings.api_key else None,
-                connect_timeout=min(settings.connect_timeout, timeout),
-                max_connections=2,
-                trust_env=settings.trust_env,
-            )
+            Connection.of(settings)._replace(connect_timeout=min(settings.connect_timeout, timeout), max_connections=2)
         )
         self._listed: dict[str, list[str]] = {registry.name: [] for registry in self._registries}
         self._before: dict[str, Look] = {}

@@ -51,6 +51,9 @@ def look(session: Session, timeout: float, clock: Callable[[], float] = time.mon
         health = session.request("GET", "/health", timeout=timeout)
     except ServerError as error:
         return Look(session.server, clock(), "down", str(error), Figures())
+    if health.status == 404:
+        said = f"{session.server} has no /health: is that a judge server's address?"
+        return Look(session.server, clock(), "unwell", said, Figures())
     if health.status != 200:
         said = str(status_error(health.status, health.headers, health.body, session.server))
         return Look(session.server, clock(), "unwell", said, Figures())

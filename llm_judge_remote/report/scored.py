@@ -14,6 +14,7 @@ from llm_judge_remote.report.values import BoolArray, FloatArray, IntArray, Labe
 __all__ = ["KINDS", "NO_GROUP", "NUMBERS", "Columns", "Kind", "Scored", "kind_of"]
 
 NO_GROUP = -1
+_HUGE = 1e30
 
 NUMBERS = (
     "judge_latency_s",
@@ -122,8 +123,8 @@ class Scored:
 
     @property
     def has_score(self) -> BoolArray:
-        """Which rows have a score."""
-        return np.isfinite(self.score)
+        """Which rows have a score: a number, and none that a sum would overflow with."""
+        return np.abs(self.score) < _HUGE
 
     def of_kind(self, *kinds: Kind) -> BoolArray:
         """Which rows are of one of these kinds."""

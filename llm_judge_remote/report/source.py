@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -85,6 +86,10 @@ class _Parquet:
         with self._open() as file:
             self.names = tuple(name for field in file.schema_arrow for name in _paths(field.name, field.type))
             self.row_count: int | None = file.metadata.num_rows
+            again = [name for name, times in Counter(file.schema_arrow.names).items() if times > 1]
+            if again:
+                msg = f"{path} has more than one column {again[0]!r}"
+                raise DatasetError(msg)
             size = sum(file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups))
         self._batch = min(max(_BATCH_BYTES * (self.row_count or 0) // max(size, 1), _FEWEST), _MOST)
 

@@ -392,6 +392,18 @@ def test_a_password_in_an_address_is_not_shown():
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("address", ["http://h:1?sk-secret", "http://h:1/v1?k=sk-secret", "h:1?api_key=sk-secret"])
+def test_a_key_in_an_address_is_refused_without_being_shown(address):
+    with pytest.raises(ConfigError, match="query or fragment") as caught:
+        JudgeSettings(server_url=address)
+    assert "sk-secret" not in str(caught.value)
+
+
+def test_a_mapping_is_shown_as_it_was_given():
+    with pytest.raises(ConfigError, match=r"timeout=\{'a': 1\}"):
+        JudgeSettings(timeout={"a": 1})
+
+
 @pytest.mark.parametrize("text", ["api_key: sk-secret: x", "- 1", "[", "{1: {2: 3}}"])
 def test_routes_that_cannot_be_read_are_refused_without_being_shown(text):
     with pytest.raises(ConfigError, match="routes") as caught:

@@ -34,8 +34,13 @@ _REMEDIES: dict[type[JudgeError], str] = {
 }
 
 
+_NO_TLS = "WRONG_VERSION_NUMBER"  # OpenSSL's word for an answer that is no TLS
+
+
 def remedy(error: JudgeError) -> str:
     """What to do about an error; "" where there is nothing to be said."""
+    if _NO_TLS in str(error):
+        return "write http:// in the address: what listens there does not speak TLS"
     for kind, words in _REMEDIES.items():
         if isinstance(error, kind):
             return words

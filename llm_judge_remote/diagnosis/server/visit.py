@@ -78,13 +78,7 @@ class ServerVisit(Visit):
         self.model = "" if settings.model_name == "auto" else settings.model_name
         self.capabilities: Capabilities | None = None
         self.dialects = Dialects()
-        self._connection = Connection(
-            api_key=settings.api_key.get_secret_value() if settings.api_key else None,
-            timeout=settings.timeout,
-            connect_timeout=settings.connect_timeout,
-            max_connections=settings.max_connections,
-            trust_env=settings.trust_env,
-        )
+        self._connection = Connection.of(settings)
         self._exchange = Exchange(self._connection, self.dialects)
         self.session = self._exchange.open(address)
 

@@ -71,7 +71,7 @@ def look_at_key(visit: Visit) -> Finding:
     response = visit.session.request("GET", MODELS_PATH, timeout=visit.timeout)
     if response.status in _REFUSED:
         if visit.key is None:
-            fix = "set LLM_JUDGE_API_KEY, to what the server was started with (vllm serve --api-key)"
+            fix = "set LLM_JUDGE_SERVER_API_KEY, to what the server was started with (vllm serve --api-key)"
             return Finding("key", "error", f"the server wants a key, and none is set ({response.status})", fix)
         fix = "compare it with the server's (vllm serve --api-key); a blank or a quote may have come with it"
         return Finding("key", "error", f"the server refuses the key ({response.status})", fix)

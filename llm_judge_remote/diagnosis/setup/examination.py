@@ -151,7 +151,8 @@ class Examination:
             yield Finding("server_url", "error", "no judge is named: server_url is not set in any layer", fix)
         elif not self._problem:
             changed = sum(value.layer != "default" for value in self.table)
-            yield Finding("settings", "ok", f"all {len(self.table)} can be used; {changed} are not the default")
+            rest = f"{changed} {'is' if changed == 1 else 'are'} not the default"
+            yield Finding("settings", "ok", f"all {len(self.table)} can be used; {rest}")
 
     def _about_verl(self, configuration: Configuration, reward: Reward) -> Iterator[Finding]:
         yield Finding("release", "ok", f"taken for verl {self._release} ({self._release_from})")

@@ -37,7 +37,7 @@ def look_at_rows(visit: Visit) -> Finding:
     """Whether the longest rows of the trainer's file fit, counted by the server where it does that."""
     rows, limit = visit.rows, _limit(visit)
     if rows is None:
-        return Finding("longest row", "skipped", "no file of rows was given (--data)")
+        return Finding("longest row", "skipped", "there are no rows to look at (--data gives them)")
     if limit is None:
         return Finding("longest row", "skipped", "the server does not tell max_model_len")
     if not rows.longest:

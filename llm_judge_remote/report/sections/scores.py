@@ -31,7 +31,8 @@ def scores(scored: Scored) -> Section:
     """Histograms of the scores, and their quartiles by data source."""
     there = scored.has_score
     if not there.any():
-        return Section("scores", "Scores", missing="No row has a score.")
+        words = "No row has a score."
+        return Section("scores", "Scores", warnings=(words,), missing=words)
     values = scored.score[there]
     by_source = sorted(
         ((int(rows), code) for code, rows in enumerate(np.bincount(scored.source[there]))), key=lambda each: -each[0]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import urllib3
 
+from llm_judge_remote.servers.at_once import at_once
 from llm_judge_remote.servers.registry.registry import Registry, open_registry
 from llm_judge_remote.setting_types import server_address, split_weight
 
@@ -49,8 +49,7 @@ def prune(
         servers = list(dict.fromkeys(entries.values()))
         if not servers:
             return []
-        with ThreadPoolExecutor(max_workers=min(_AT_ONCE, len(servers))) as workers:
-            alive = dict(zip(servers, workers.map(is_alive or _asker(timeout), servers), strict=True))
+        alive = dict(zip(servers, at_once(is_alive or _asker(timeout), servers, _AT_ONCE), strict=True))
         for entry, server in entries.items():
             if not alive[server]:
                 registry.remove(entry)

@@ -14,7 +14,7 @@ from llm_judge_remote.errors import ConfigError
 from llm_judge_remote.logs import logger
 from llm_judge_remote.servers.registry.leaving import SignalChain
 from llm_judge_remote.servers.registry.registry import Registry, open_registry
-from llm_judge_remote.setting_types import server_address
+from llm_judge_remote.setting_types import server_address, without_secrets
 
 __all__ = ["Registration", "register"]
 
@@ -159,7 +159,7 @@ def _written(address: str) -> str:
     try:
         known = server_address(address)
     except ValueError as error:
-        shown = "the address" if "@" in address else repr(address)
+        shown = "the address" if "@" in address else without_secrets(repr(address))
         msg = f"{shown} {error}"
         raise ConfigError(msg) from None
     parts = urlsplit(known)

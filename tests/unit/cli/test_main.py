@@ -6,14 +6,17 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 import llm_judge_remote
 from llm_judge_remote.cli.log_lines import show_log
 from llm_judge_remote.cli.main import Commands, app
 from llm_judge_remote.cli.terminal import FAILED, FINE, INTERRUPTED, TERMINATED, UNKNOWN, UNUSABLE
+from llm_judge_remote.testing import JudgeServer
 
 NAMES = [name for commands in Commands.sections.values() for name in commands]
 PROGRAM = [sys.executable, "-m", "llm_judge_remote"]
@@ -163,6 +166,32 @@ def test_sigterm_ends_a_command_with_143_and_no_traceback():
             assert process.stderr.read() == ""
         finally:
             process.kill()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="an output that is always full is needed")
+def test_an_output_that_takes_no_more_ends_with_1_and_a_line():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*PROGRAM, "--help"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert done.returncode == FAILED
+    assert re.fullmatch(r"Error: .*No space left.*\n", done.stderr)
+
+
+def test_ctrl_c_while_a_command_is_imported_ends_with_130_and_no_traceback(monkeypatch):
+    def interrupted(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("llm_judge_remote.cli.lazy_group.importlib.import_module", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        typer.main.get_command(app).main(["status"], prog_name="llm-judge-remote")
+    assert ended.value.code == INTERRUPTED
+
+
+def test_a_doctor_s_findings_are_not_logged_as_well():
+    with JudgeServer(constraint="ignored") as server:
+        done = run("doctor", "--server-url", server.url)
+    assert done.stderr == ""
 
 
 QUICK = {"LLM_JUDGE_STARTUP_TIMEOUT": "0", "LLM_JUDGE_OUTAGE_GRACE": "0.1", "LLM_JUDGE_MAX_RETRIES": "0"}

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from llm_judge_remote.cli.main import app
+from llm_judge_remote.cli.terminal import INTERRUPTED
 from llm_judge_remote.servers.registry import lookup, open_registry, register
 from llm_judge_remote.testing import JudgeServer
 
@@ -110,3 +112,18 @@ def test_signals_are_as_before_when_it_could_not_register(place):
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     command("register", place, "no address at all")
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+
+
+def test_ctrl_c_does_not_wait_for_a_server_that_does_not_answer(place):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(30)
+        open_registry(place).add(f"http://127.0.0.1:{silent.getsockname()[1]}", 600)
+        words = [sys.executable, "-m", "llm_judge_remote", "registry", "prune", place, "--timeout", "600"]
+        with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                with silent.accept()[0]:
+                    process.send_signal(signal.SIGINT)
+                    assert process.wait(60) == INTERRUPTED
+                assert process.stderr.read() == "Stopped.\n"
+            finally:
+                process.kill()

@@ -20,8 +20,11 @@ def command(*words):
         (("--fault", "explode"), "no kind of fault"),
         (("--fault", "status:503:2"), "share=2.0"),
         (("--latency", "soon"), "no service time"),
-        (("--slots", "0"), "start at 1"),
-        (("--max-n", "0"), "start at 1"),
+        (("--slots", "0"), "--slots"),
+        (("--max-n", "0"), "--max-n"),
+        (("--max-model-len", "-5"), "--max-model-len"),
+        (("--keepalive", "-1"), "--keepalive"),
+        (("--address", "a:1"), "needs --register"),
         (("--constraint", "guided_json"), "invalid choice: 'guided_json' (choose from structured_outputs"),
         (("--engine", "tgi"), "invalid choice: 'tgi'"),
         (("--reasoning-field", "thoughts"), "invalid choice: 'thoughts'"),
@@ -37,7 +40,7 @@ def test_an_option_that_makes_no_sense_ends_with_2_and_a_reason(words, said):
 
 def test_signals_are_as_before_when_it_could_not_start():
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    command("--port", "0", "--slots", "0")
+    command("--port", "0", "--register", "gopher://a")
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
 
 

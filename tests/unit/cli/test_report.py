@@ -1,6 +1,7 @@
 """`llm-judge-remote report`: every option, what is printed, and how it ends."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -119,6 +120,15 @@ def test_png(write, tmp_path):
     assert (tmp_path / "figures" / "scores.png").exists()
 
 
+def test_pictures_that_cannot_be_drawn_leave_no_page(write, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    result = command(write(), "--png", tmp_path / "figures", "-o", tmp_path / "page.html")
+    assert result.exit_code == 2
+    assert "llm-judge-remote[report]" in result.stderr
+    assert not (tmp_path / "page.html").exists()
+
+
 def test_json_lines_are_read_too(write, tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text("\n".join(json.dumps(row(number)) for number in range(8)))
@@ -144,10 +154,42 @@ def test_what_is_of_no_use_ends_with_2_and_writes_nothing(write, tmp_path, words
 
 
 def test_a_page_that_cannot_be_written_ends_with_1(write, tmp_path):
-    (tmp_path / "taken").mkdir()
-    result = command(write(), "-o", tmp_path / "taken")
+    (tmp_path / "taken").touch()
+    result = command(write(), "-o", tmp_path / "taken" / "page.html")
     assert result.exit_code == 1
     assert "cannot be written" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["scored.parquet", "other.parquet", "link", "sub/../scored.parquet"])
+def test_a_page_is_not_written_over_what_it_is_about(write, tmp_path, name):
+    scored, other = write(), write(name="other.parquet")
+    (tmp_path / "link").symlink_to(scored)
+    (tmp_path / "sub").mkdir()
+    before = scored.read_bytes(), other.read_bytes()
+    result = command(scored, "--against", other, "-o", tmp_path / name)
+    assert result.exit_code == 2
+    assert "would be written over" in " ".join(result.stderr.split())
+    assert (scored.read_bytes(), other.read_bytes()) == before
+
+
+def test_a_page_takes_the_place_of_no_folder_and_no_device(write, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        result = command(write(), "-o", path)
+        assert result.exit_code == 2
+        assert "is no file" in result.stderr
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_threshold_that_is_no_number_is_refused(write):
+    result = command(write(), "--threshold", "nan")
+    assert result.exit_code == 2
+    assert "no score" in result.stderr
+
+
+def test_a_file_without_any_score_is_told(write):
+    result = command(write([{**row(0), "score": None}]))
+    assert "Note: No row has a score." in result.stdout
 
 
 def test_without_the_extra_it_says_how_to_get_it(write, monkeypatch):

@@ -41,7 +41,13 @@ def test_one_well_server_is_enough_for_0_and_none_is_1(server):
 def test_a_registry_that_lists_nobody_ends_with_1_and_says_so(tmp_path):
     result = command("--server-url", f"file://{tmp_path}/nobody")
     assert result.exit_code == 1
-    assert "lists no server" in result.stdout
+    assert result.stdout.splitlines() == ["0 servers", f"file://{tmp_path}/nobody lists no server"]
+
+
+def test_an_address_that_is_no_judge_s_is_told_to_be_one(server):
+    result = command("--server-url", f"{server.url}/elsewhere", "--interval", "0.1")
+    assert result.exit_code == 1
+    assert "has no /health: is that a judge server's address?" in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -307,3 +307,11 @@ def test_an_answer_that_refuses_a_request_comes_with_it_and_without_the_key(serv
     session = connect(server.url, api_key="sk-1234567890")
     answer = session.request("POST", "/v1/chat/completions", b"{}", timeout=30)
     assert (answer.body, answer.sent) == ((b"no: ***", b"{}") if is_refused else (said, b""))
+
+
+def test_every_request_can_be_followed_in_the_log_without_its_texts(serve, connect, caplog):
+    caplog.set_level("DEBUG", "llm_judge_remote")
+    server = serve(lambda _, connection, __: connection.sendall(HEAD % 2 + b"{}"))
+    connect(server.url, api_key="sk-1234567890").request("POST", "/v1/x", b'{"messages": "a text"}', timeout=30)
+    (record,) = (each for each in caplog.records if each.name == "llm_judge_remote.client.session")
+    assert record.getMessage().startswith(f"POST {server.url}/v1/x: 200 after 0.")

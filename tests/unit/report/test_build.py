@@ -172,3 +172,10 @@ def test_a_data_source_has_an_area_of_its_own(numbers, row):
     found = numbers(rows, label="is_right")["agreement"]["auc_by_data_source"]
     assert set(found) == {"sums/0", "sums/1"}
     assert all(0.5 < value <= 1.0 for value in found.values())
+
+
+def test_scores_that_are_no_numbers_or_overflow_are_counted_as_missing(numbers, row):
+    odd = [math.inf, -math.inf, math.nan, 1e308, -1e308]
+    found = numbers([row(number, score=score) for number, score in enumerate([*odd, 0.5, 2.0, -5.0])])["scores"]
+    assert (found["rows"], found["without_score"]) == (3, 5)
+    assert (found["min"], found["max"]) == (-5.0, 2.0)

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from llm_judge_remote.errors import DatasetError
@@ -107,3 +108,10 @@ def test_a_damaged_file_is_said_while_it_is_read(write):
 def test_a_folder_is_no_file(tmp_path):
     with pytest.raises(DatasetError, match="a folder"):
         open_source(tmp_path)
+
+
+def test_a_file_with_a_column_twice_is_refused(tmp_path):
+    path = tmp_path / "twice.parquet"
+    pq.write_table(pa.Table.from_arrays([pa.array([0.1]), pa.array([0.2])], names=["score", "score"]), path)
+    with pytest.raises(DatasetError, match="more than one column 'score'"):
+        open_source(path)

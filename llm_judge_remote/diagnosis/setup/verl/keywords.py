@@ -16,7 +16,7 @@ __all__ = ["keyword_findings"]
 
 _NAME = "reward_kwargs"
 _FUNCTION_KEYS = ("path", "name", "reward_kwargs")
-_SECRETS: Final = {"api_key": "LLM_JUDGE_API_KEY", "fence_key": "LLM_JUDGE_FENCE_KEY"}
+_SECRETS: Final = {"api_key": "LLM_JUDGE_SERVER_API_KEY", "fence_key": "LLM_JUDGE_FENCE_KEY"}
 _OF_DAPO = ("overlong_buffer_cfg", "max_resp_len")
 _OF_MANAGER = (*_OF_DAPO, "group_wait")
 

@@ -101,6 +101,7 @@ def test_a_bug_is_no_finding():
     ("error", "words"),
     [
         (errors.ServerUnavailableError("refused"), "start the server"),
+        (errors.ServerUnavailableError("[SSL: WRONG_VERSION_NUMBER] wrong version number"), "http://"),
         (errors.ConnectionDroppedError("dropped"), "https"),
         (errors.AttemptTimeoutError("late"), "timeout"),
         (errors.UnknownModelError("which?", status=404), "--model"),

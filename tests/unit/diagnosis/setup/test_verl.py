@@ -277,7 +277,7 @@ def test_settings_beside_a_manager_that_does_not_read_them_are_an_error(look):
 def test_a_key_in_the_file_is_a_warning_that_does_not_show_it(look):
     config = function(reward_kwargs={"api_key": "open sesame", "server_url": "http://h"})
     found = one(look(config)[0], "secrets")
-    assert (found.level, "LLM_JUDGE_API_KEY" in found.fix) == ("warning", True)
+    assert (found.level, "LLM_JUDGE_SERVER_API_KEY" in found.fix) == ("warning", True)
     assert "sesame" not in found.message + found.fix
     assert wrong(look(function(reward_kwargs={"api_key": "${oc.env:KEY}"}))[0]) == []
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from llm_judge_remote.monitoring.at_once import at_once
+from llm_judge_remote.servers.at_once import at_once
 
 
 def test_all_are_done_at_the_same_time_and_answered_in_order():
@@ -28,3 +28,8 @@ def test_an_error_is_raised_where_the_answers_are_waited_for():
 
 def test_threads_do_not_keep_the_process():
     assert at_once(lambda _: threading.current_thread().daemon, [1]) == [True]
+
+
+def test_no_more_threads_are_used_than_asked_for():
+    threads = at_once(lambda _: threading.get_ident(), range(50), most=1)
+    assert len(set(threads)) == 1
