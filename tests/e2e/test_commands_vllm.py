@@ -51,7 +51,7 @@ def test_check_finds_nothing_wrong_with_a_sound_server_and_says_how_much_it_take
     levels = {finding["name"]: finding["level"] for finding in section["findings"]}
     # A model of this size is taken in by hostile rows, which is a warning.
     assert {name for name, level in levels.items() if level != "ok"} <= {"reward function"}
-    assert section["load"][0]["rows_per_s"] > 0
+    assert section["load"][0]["rate"] > 0
 
 
 def test_check_says_which_model_is_served_where_another_is_asked_for(run):
