@@ -17,7 +17,7 @@ from typing import Any
 
 from llm_judge_remote.dataset.parquet import read_metadata
 from llm_judge_remote.dataset.work_folder import WorkFolder, writing
-from llm_judge_remote.errors import ConfigError
+from llm_judge_remote.errors import ConfigError, DatasetError
 from llm_judge_remote.offline.journal import Journal
 from llm_judge_remote.offline.layout import Layout
 from llm_judge_remote.offline.local import Stopped, judge_locally
@@ -91,10 +91,11 @@ def score_file(
     settings = offline_settings(settings)
     table = open_table(order.input)
     facts = order.facts(settings)
+    folder = order.output.with_name(f".{order.output.name}.work")
+    _clear_up(folder, order.output)
     if order.output.exists() and not order.overwrite and not order.is_in_place:
         return _there_already(order, facts, table)
     columns = _columns(order, table)
-    folder = order.output.with_name(f".{order.output.name}.work")
     with _work_folder(folder, facts, restart=order.restart) as opened:
         try:
             return _run(order, settings, table, columns, facts, opened, on_progress)
@@ -145,7 +146,7 @@ def _columns(order: Order, table: Table) -> Columns:
     if order.failed_only and not {f"{order.prefix}{name}" for name in NAMES} <= set(names):
         msg = f"{order.input} is no output of an earlier scoring: it has no column {order.prefix}judge_outcome"
         raise ConfigError(msg)
-    kept = kept_columns(names, order.prefix)
+    kept = kept_columns(names, order.prefix, with_prompt=order.keep_prompts)
     layout = Layout.of(kept, candidate=order.candidate, problem=order.problem, reference=order.reference)
     added = judgement_schema(order.prefix, with_prompt=order.keep_prompts)
     return Columns(layout, tuple(kept), added, order.prefix, order.failed_only)
@@ -153,8 +154,7 @@ def _columns(order: Order, table: Table) -> Columns:
 
 def _there_already(order: Order, facts: Mapping[str, Any], table: Table) -> Scored:
     """The output is there: well, if it is what would be made."""
-    made = read_metadata(order.output) or {}
-    if made.get("key") != key_of(facts):
+    if _made_by(order.output) != key_of(facts):
         msg = f"{order.output} is there already, and was made otherwise; give another name, or --overwrite"
         raise ConfigError(msg)
     tally = Tally()
@@ -164,13 +164,31 @@ def _there_already(order: Order, facts: Mapping[str, Any], table: Table) -> Scor
     return Scored(order.output, table.row_count, table.row_count, 0.0, tally)
 
 
+def _made_by(output: Path) -> str | None:
+    """The key of the facts that a file was made with; None if this made it not."""
+    try:
+        return (read_metadata(output) or {}).get("key")
+    except DatasetError:
+        return None
+
+
+def _clear_up(folder: Path, output: Path) -> None:
+    """Remove a work folder whose file has its name already: the run was killed before it could do so itself."""
+    before = _read(folder / _MANIFEST)
+    if before is None or not (folder / ROWS).exists() or (folder / OUTPUT).exists():
+        return
+    if (folder / ROWS).stat().st_size and _made_by(output) == key_of(before):
+        WorkFolder(folder, key_of(before), [ROWS]).remove()
+
+
 def _work_folder(folder: Path, facts: Mapping[str, Any], *, restart: bool) -> WorkFolder:
     manifest = folder / _MANIFEST
     key = key_of(facts)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     before = _read(manifest)
-    if before is None and any(folder.iterdir()):
+    part = manifest.with_suffix(".part")  # which a full disk or a kill may have left
+    if before is None and any(file != part for file in folder.iterdir()):
         msg = f"{folder} holds the work of another command; remove it, or give the output another name"
         raise ConfigError(msg)
     if before is not None and key_of(before) != key:
@@ -185,7 +203,6 @@ def _work_folder(folder: Path, facts: Mapping[str, Any], *, restart: bool) -> Wo
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
     with writing(manifest):
-        part = manifest.with_suffix(".part")
         part.write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
         part.replace(manifest)
     return WorkFolder(folder, key, [ROWS])

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from llm_judge_remote.errors import ConfigError
+from llm_judge_remote.errors import ConfigError, DatasetError
 
-__all__ = ["Chunk", "Layout", "Row"]
+__all__ = ["JSON_TEXT", "Chunk", "Layout", "Row", "of_json_text"]
 
 Row = tuple[Any, Any, Any, Any]
 """data_source, candidate, ground truth and extra_info."""
+
+JSON_TEXT = {b"llm_judge_remote": b"json"}
+"""Metadata of a column of text that stands for values of several types: JSON, or text that is none."""
 
 _CANDIDATES = ("candidate", "solution_str", "response", "completion", "output", "prediction", "generated_text")
 _PROBLEMS = ("problem", "question")
@@ -34,13 +38,22 @@ class Chunk(NamedTuple):
     rows: Sequence[Mapping[str, Any]] | None = None
 
     def values(self, name: str) -> list[Any]:
-        """A column's values; all None if there is none."""
+        """A column's values; all None if there is none.
+
+        Raises:
+            DatasetError: Some of them are no values: text that is no UTF-8, a time before or after all years.
+        """
         if self.rows is not None:
             return [row.get(name) for row in self.rows]
         if name not in self.table.schema.names:
             return [None] * self.table.num_rows
-        values: list[Any] = self.table.column(name).to_pylist()
-        return values
+        try:
+            values: list[Any] = self.table.column(name).to_pylist()
+        except (ValueError, OverflowError) as error:
+            msg = f"column {name!r} holds what cannot be read: {error}"
+            raise DatasetError(msg) from None
+        is_json = (self.table.schema.field(name).metadata or {}).items() >= JSON_TEXT.items()
+        return [of_json_text(value) for value in values] if is_json else values
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +133,14 @@ class Layout:
         if problem is not None:
             return {**own, "problem": problem}
         return extra if own.get("prompt") is not None else {**own, "prompt": prompt}
+
+
+def of_json_text(text: str | None) -> Any:
+    """What a text of a column of `JSON_TEXT` stands for."""
+    try:
+        return None if text is None else json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def _first(what: str, usual: Sequence[str], names: Sequence[str]) -> str:

@@ -131,6 +131,9 @@ def check(order: Order) -> None:
     if order.output.suffix != ".parquet":
         msg = f"{order.output}: the output is parquet; give it a name that ends with .parquet"
         raise ConfigError(msg)
+    if order.output.is_dir():
+        msg = f"{order.output} is a folder; name a file"
+        raise ConfigError(msg)
     if order.is_in_place and not (order.failed_only or order.overwrite):
         msg = f"{order.output}: the output would replace the input; give it another name"
         raise ConfigError(msg)

@@ -19,6 +19,7 @@ __all__ = [
     "column",
     "decoded",
     "encoded",
+    "is_sound",
     "judgement_schema",
     "kept_columns",
     "was_not_judged",
@@ -36,6 +37,7 @@ PROMPT = "judge_prompt"
 Values = list[Any]
 """A judgement's values in the order of `NAMES`."""
 
+_OUTCOMES = frozenset(outcome.value for outcome in Outcome)
 _NOT_JUDGED = frozenset((Outcome.FALLBACK.value, Outcome.FAILED.value))
 _OUTCOME_PLACE = NAMES.index(OUTCOME)
 
@@ -46,22 +48,27 @@ def judgement_schema(prefix: str, *, with_prompt: bool) -> pa.Schema:
     return pa.schema([*fields, (f"{prefix}{PROMPT}", pa.string())] if with_prompt else fields)
 
 
-def kept_columns(names: Sequence[str], prefix: str) -> list[str]:
+def kept_columns(names: Sequence[str], prefix: str, *, with_prompt: bool) -> list[str]:
     """The input's columns that stay: all, but for those of an earlier scoring.
 
     Raises:
-        ConfigError: Some column has the name of a judgement's, and is none.
+        ConfigError: Some column has the name of a judgement's, and is none; or two have the same name.
     """
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        msg = f"the input has more than one column {twice!r}; give them different names first"
+        raise ConfigError(msg)
     added = {f"{prefix}{name}" for name in NAMES}
-    taken = [name for name in names if name in added]
-    if taken and len(taken) < len(added):
+    prompt = f"{prefix}{PROMPT}"
+    is_scored = added <= set(names)
+    taken = [name for name in names if name in added or (with_prompt and name == prompt)]
+    if taken and not is_scored:
         msg = (
             f"the input has a column {taken[0]!r} that is not of an earlier scoring, and would be lost: "
             f"give the new columns another name with --prefix, such as --prefix {prefix}new_"
         )
         raise ConfigError(msg)
-    added.add(f"{prefix}{PROMPT}")
-    return [name for name in names if name not in added]
+    return [name for name in names if not (is_scored and (name in added or name == prompt))]
 
 
 def column(values: Sequence[Any], of: pa.DataType) -> pa.Array:
@@ -78,6 +85,15 @@ def column(values: Sequence[Any], of: pa.DataType) -> pa.Array:
 def was_not_judged(values: Values) -> bool:
     """Whether the row fell back or failed."""
     return values[_OUTCOME_PLACE] in _NOT_JUDGED
+
+
+def is_sound(values: Values) -> bool:
+    """Whether values that a file has are a judgement's: what else has written the file may have changed them."""
+    try:
+        fitting = all(type(own)(value) == value for own, value in zip(_EXAMPLE.values(), values, strict=True))
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return fitting and values[_OUTCOME_PLACE] in _OUTCOMES
 
 
 def encoded(row: int, judgement: Judgement) -> bytes:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,6 +20,7 @@ from llm_judge_remote.settings import JudgeSettings
 __all__ = ["Judged", "RowJudge", "is_judged", "offline_settings"]
 
 _PATIENCE_S = 60.0
+_PAUSE_S = 0.5  # before rows are asked for again
 
 
 class Judged(NamedTuple):
@@ -64,6 +68,8 @@ class RowJudge:
         self._settings = settings
         self._router = Router(settings)
         self._judge = Judge(settings)
+        self._answered = time.monotonic()
+        self._closed = asyncio.Event()
 
     @property
     def servers(self) -> int:
@@ -73,9 +79,39 @@ class RowJudge:
     async def score(self, rows: Sequence[Row]) -> Judged:
         """Judge rows, on an event loop.
 
+        A row that a dying server has cost all its attempts is asked for again, until no server has answered for
+        `outage_grace`, or the row had as long for itself: a server that is soon back ends no run.
+
         Raises:
             ConfigError: Nobody could run with the settings, or nobody scores a row's data source.
         """
+        began = time.monotonic()
+        judged = await self._once(rows)
+        until = max(self._answered, began) + self._settings.outage_grace
+        while judged.why_stop and self._may_ask_again(until):
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._closed.wait(), _PAUSE_S)
+                break
+            # With its siblings, where these stand in for it.
+            keeps_groups = self._settings.fallback == "group_mean"
+            places = [place for place, own in enumerate(judged.judgements) if keeps_groups or not is_judged(own)]
+            again = await self._once([rows[place] for place in places])
+            judgements = list(judged.judgements)
+            for place, own in zip(places, again.judgements, strict=True):
+                judgements[place] = own
+            judged = Judged(judgements, again.why_stop)
+        return judged
+
+    def _may_ask_again(self, until: float) -> bool:
+        return self._settings.fallback != "raise" and time.monotonic() < until
+
+    async def _once(self, rows: Sequence[Row]) -> Judged:
+        judged = await self._asked(rows)
+        if any(own.outcome is Outcome.JUDGED for own in judged.judgements):
+            self._answered = time.monotonic()
+        return judged
+
+    async def _asked(self, rows: Sequence[Row]) -> Judged:
         call = self._begin(rows)
         try:
             return call.whole(await call.begun.wait_async())
@@ -92,6 +128,7 @@ class RowJudge:
 
     def close(self) -> None:
         """End what is under way: rows that are not judged yet fall back at once."""
+        self._closed.set()
         self._judge.close()
 
     def _begin(self, rows: Sequence[Row]) -> _Begun:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from llm_judge_remote.dataset.json_rows import json_rows
 from llm_judge_remote.dataset.parquet import is_parquet
 from llm_judge_remote.errors import DatasetError
-from llm_judge_remote.offline.layout import Chunk
+from llm_judge_remote.offline.layout import JSON_TEXT, Chunk, of_json_text
 
 __all__ = ["Table", "digest", "open_table"]
 
@@ -132,8 +132,12 @@ class _Json:
             self.row_count += len(look)
             for name in dict.fromkeys(name for row in look for name in row):
                 types[name] = _common(types.get(name, pa.null()), [row.get(name) for row in look])
-        self._types = types
-        self.schema = pa.schema([(name, pa.string() if of is None else of) for name, of in types.items()])
+        self._types = {name: None if of is None else _writable(of) for name, of in types.items()}
+        fields = (
+            pa.field(name, pa.string(), metadata=JSON_TEXT) if of is None else pa.field(name, of)
+            for name, of in self._types.items()
+        )
+        self.schema = pa.schema(fields)
         self.part_rows = _part_rows(path.stat().st_size, self.row_count)
 
     def starts(self) -> list[int]:
@@ -168,17 +172,25 @@ def _common(before: pa.DataType | None, values: list[Any]) -> pa.DataType | None
         return None
 
 
+def _writable(of: pa.DataType) -> pa.DataType:
+    """The type, with a field in objects that have none: parquet has no such objects."""
+    if pa.types.is_struct(of):
+        return pa.struct([of[n].with_type(_writable(of[n].type)) for n in range(of.num_fields)] or [("_", pa.null())])
+    return pa.list_(_writable(of.value_type)) if pa.types.is_list(of) else of
+
+
 def _array(values: list[Any], of: pa.DataType | None) -> pa.Array:
     return pa.array([_text(value) for value in values], pa.string()) if of is None else pa.array(values, of)
 
 
 def _text(value: Any) -> str | None:
-    """A value of a column that no type holds: text as it is, anything else as JSON."""
+    """A value of a column that no type holds: text as it is, anything else as JSON, and so text that looks like it."""
     if value is None:
         return None
-    if not isinstance(value, str):
+    if not isinstance(value, str) or of_json_text(value) != value:
         try:
             return orjson.dumps(value).decode()
         except TypeError:
             value = json.dumps(value, ensure_ascii=False)
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else None
+    text: str = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

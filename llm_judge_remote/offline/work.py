@@ -18,7 +18,7 @@ from llm_judge_remote.judgement import Judgement
 from llm_judge_remote.offline.journal import Journal
 from llm_judge_remote.offline.layout import Chunk, Layout, Row
 from llm_judge_remote.offline.prompts import Prompts
-from llm_judge_remote.offline.record import NAMES, Values, column, decoded, encoded, was_not_judged
+from llm_judge_remote.offline.record import NAMES, Values, column, decoded, encoded, is_sound, was_not_judged
 from llm_judge_remote.offline.table import Table
 from llm_judge_remote.offline.tally import Tally
 
@@ -54,7 +54,7 @@ class Columns:
         if not self.failed_only:
             return {}
         rows = zip(*(chunk.values(f"{self.prefix}{name}") for name in NAMES), strict=True)
-        return {number: list(own) for number, own in enumerate(rows) if None not in own and not was_not_judged([*own])}
+        return {number: list(own) for number, own in enumerate(rows) if is_sound([*own]) and not was_not_judged([*own])}
 
 
 @dataclass(slots=True)

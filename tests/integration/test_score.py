@@ -1,18 +1,21 @@
 """A file is scored: every row once, whatever happens on the way."""
 
 import json
+import math
 import os
 import random
 import re
 import signal
 import subprocess
 import sys
+import threading
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from llm_judge_remote import JudgeSettings, compute_score_batched
+from llm_judge_remote.dataset.work_folder import WorkFolder
 from llm_judge_remote.errors import ConfigError, DatasetError
 from llm_judge_remote.offline import table
 from llm_judge_remote.offline.job import score_file
@@ -205,6 +208,24 @@ def test_only_what_was_not_judged_is_judged_again(rows, settings, tmp_path, serv
             assert new == old
 
 
+def test_references_of_several_types_are_still_there_when_rows_are_judged_again(settings, tmp_path, server):
+    made = [
+        {
+            "prompt": f"{n}?",
+            "candidate": f"answer {n}",
+            "reward_model": {"ground_truth": "[2]" if n % 2 else ["2", "two"]},
+        }
+        for n in range(4)
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in made))
+    score_file(Order(tmp_path / "rows.jsonl", tmp_path / "whole.parquet"), settings)
+    server.inject(Fault("status", status=400))
+    score_file(Order(tmp_path / "rows.jsonl", tmp_path / "first.parquet"), settings)
+    server.clear_faults()
+    score_file(Order(tmp_path / "first.parquet", tmp_path / "second.parquet", failed_only=True), settings)
+    assert lasting(tmp_path / "second.parquet") == lasting(tmp_path / "whole.parquet")
+
+
 def test_what_was_not_judged_can_be_judged_again_in_place(rows, settings, tmp_path, server):
     server.inject(Fault("status", status=400, times=20))
     path = tmp_path / "out.parquet"
@@ -260,6 +281,34 @@ def test_without_a_server_it_stops_and_keeps_what_is_judged_and_goes_on_when_the
     assert len(asked(server.requests[before:])) == 200 - done.tally.rows
 
 
+def test_a_server_that_is_soon_back_ends_no_run(rows, settings, tmp_path, server):
+    few = settings.model_copy(update={"max_in_flight": 4, "batch_endpoint": "off", "outage_grace": 60.0})
+    answered = []
+
+    def breaking(conversation):
+        answered.append(conversation)
+        if len(answered) == 100:
+            server.stop()
+            threading.Timer(0.3, server.start).start()
+        return verdict(conversation)
+
+    server.judge = breaking
+    done = score_file(Order(rows(), tmp_path / "out.parquet"), few)
+    assert (done.stopped, done.tally.outcomes) == ("", {"judged": 200})
+    assert [row["score"] for row in scored(tmp_path / "out.parquet")] == [number % 101 / 100 for number in range(200)]
+
+
+def test_a_row_that_costs_its_server_the_connection_each_time_ends_it_and_the_others_are_kept(
+    rows, settings, tmp_path, server
+):
+    server.inject(Fault("reset", match="answer 150"))
+    order = Order(rows(), tmp_path / "out.parquet")
+    one_by_one = settings.model_copy(update={"batch_endpoint": "off", "outage_grace": 1.0})
+    done = score_file(order, one_by_one)
+    assert "ended the connection" in done.stopped
+    assert set(done.tally.outcomes) == {"judged"}
+
+
 def test_when_row_after_row_is_not_judged_it_stops_and_says_why(rows, settings, tmp_path, server):
     wrong = settings.model_copy(update={"model_name": "another"})
     order = Order(rows(2000), tmp_path / "out.parquet")
@@ -282,12 +331,64 @@ def test_other_settings_than_those_of_the_unfinished_run_are_told_and_nothing_is
     assert (fresh.taken_over, fresh.tally.outcomes) == (0, {"judged": 2000})
 
 
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_kill_just_before_the_work_folder_is_removed_leaves_nothing_in_the_way(
+    rows, settings, tmp_path, server, monkeypatch, in_place
+):
+    class KilledError(BaseException):
+        pass
+
+    def killed(_):
+        raise KilledError
+
+    order = Order(rows(), tmp_path / "out.parquet")
+    if in_place:
+        score_file(order, settings)
+        order = Order(order.output, order.output, failed_only=True)
+    asked_first = server.stats.conversations
+    with monkeypatch.context() as patch:
+        patch.setattr(WorkFolder, "remove", killed)
+        with pytest.raises(KilledError):
+            score_file(order, settings)
+    assert (tmp_path / ".out.parquet.work").exists()
+    again = score_file(order, settings)
+    assert again.tally.outcomes == {"judged": 200}
+    assert server.stats.conversations == max(asked_first, 200)
+    assert not (tmp_path / ".out.parquet.work").exists()
+
+
+def test_a_file_of_somebody_else_is_not_replaced_and_a_folder_never(rows, settings, tmp_path, server):
+    (tmp_path / "text.parquet").write_text("mine")
+    (tmp_path / "folder.parquet").mkdir()
+    with pytest.raises(ConfigError, match=r"text.parquet is there already, and was made otherwise"):
+        score_file(Order(rows(), tmp_path / "text.parquet"), settings)
+    with pytest.raises(ConfigError, match=r"folder.parquet is a folder; name a file"):
+        score_file(Order(rows(), tmp_path / "folder.parquet", overwrite=True), settings)
+    assert (server.stats.conversations, (tmp_path / "text.parquet").read_text()) == (0, "mine")
+
+
+def test_what_something_else_has_changed_in_a_scored_file_is_judged_again(rows, settings, tmp_path, server):
+    path = tmp_path / "out.parquet"
+    score_file(Order(rows(3), path), settings)
+    table = pq.read_table(path)
+    place = table.schema.names.index("judge_attempts")
+    pq.write_table(table.set_column(place, "judge_attempts", pa.array([1.0, math.nan, 1.0])), path)
+    done = score_file(Order(path, tmp_path / "again.parquet", failed_only=True), settings)
+    assert (done.tally.outcomes, server.stats.conversations) == ({"judged": 3}, 4)
+
+
 def test_the_work_folder_of_another_command_is_left_alone(rows, settings, tmp_path):
     (tmp_path / ".out.parquet.work").mkdir()
     (tmp_path / ".out.parquet.work" / "journal").write_text("another's")
     with pytest.raises(ConfigError, match="holds the work of another command"):
         score_file(Order(rows(), tmp_path / "out.parquet", restart=True), settings)
     assert (tmp_path / ".out.parquet.work" / "journal").read_text() == "another's"
+
+
+def test_a_run_that_could_not_even_begin_its_work_folder_is_in_nobodys_way(rows, settings, tmp_path):
+    (tmp_path / ".out.parquet.work").mkdir()
+    (tmp_path / ".out.parquet.work" / "manifest.part").write_text('{"recipe": "llm-jud')
+    assert score_file(Order(rows(), tmp_path / "out.parquet"), settings).is_complete
 
 
 def test_a_setting_of_no_use_is_told_before_anything_is_kept(rows, tmp_path):
@@ -347,6 +448,8 @@ def test_killed_at_ten_moments_it_ends_with_the_file_of_an_undisturbed_run_and_a
             now = kept(folder, 64)
             assert done <= now
             done, kills = now, kills + 1
+        # What the last of those killed had sent may still be on its way, and is nothing that the next one asks.
+        server.wait_until(lambda stats: stats.in_service == 0, timeout=60)
         first = len(server.requests)
         code, _, err = end(start(server, path, tmp_path / "out.parquet"))
         last = asked(server.requests[first:])

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from llm_judge_remote.errors import ConfigError
+from llm_judge_remote.errors import ConfigError, DatasetError
 from llm_judge_remote.offline.layout import Chunk, Layout
 from llm_judge_remote.sample import Sample
 
@@ -69,6 +69,12 @@ def test_settings_of_a_row_are_taken_along():
 def test_a_candidate_that_is_missing_is_an_empty_one():
     rows = chunk([{"candidate": "a", "reference": "b"}, {"candidate": None, "reference": "b"}])
     assert [row[1] for row in Layout.of(["candidate", "reference"]).rows(rows)] == ["a", ""]
+
+
+def test_a_column_that_cannot_be_read_is_named():
+    bad = pa.array([b"\xff"]).view(pa.string())
+    with pytest.raises(DatasetError, match=r"column 'candidate' holds what cannot be read: .*invalid start byte"):
+        Chunk(pa.RecordBatch.from_arrays([bad], names=["candidate"])).values("candidate")
 
 
 def test_json_rows_are_read_as_they_are_and_not_as_the_columns_type_has_them():

@@ -76,12 +76,31 @@ def test_columns_of_json_have_the_type_that_holds_all_their_values(tmp_path):
 
 
 def test_a_json_column_that_no_type_holds_is_kept_as_text_and_judged_as_it_is(tmp_path):
-    values = ["text", 5, ["a"], {"b": 1}, None, 2**64 - 1, "\ud800 lone"]
+    values = ["text", 5, ["a"], {"b": 1}, None, 2**64 - 1, "\ud800 lone", "[1, 2]", "5", "NaN"]
     path = json_lines(tmp_path / "rows.jsonl", [{"mixed": value} for value in values])
     (chunk,) = open_table(path).chunks(0, 64)
     kept = chunk.table.column("mixed").to_pylist()
-    assert kept == ["text", "5", '["a"]', '{"b":1}', None, str(2**64 - 1), "\ufffd lone"]
+    assert kept == ["text", "5", '["a"]', '{"b":1}', None, str(2**64 - 1), "\ufffd lone", '"[1, 2]"', '"5"', '"NaN"']
     assert chunk.values("mixed") == values
+
+
+def test_such_a_column_is_the_same_values_again_when_it_is_read_from_the_output(tmp_path):
+    values = ["text", 5, ["a"], {"b": [1, "c"]}, None, 2**70, 0.5, True, "[1, 2]", "5", "NaN", '"quoted"', "{1, 2}", ""]
+    path = json_lines(tmp_path / "rows.jsonl", [{"mixed": value} for value in values])
+    (chunk,) = open_table(path).chunks(0, 64)
+    pq.write_table(pa.Table.from_batches([chunk.table]), tmp_path / "out.parquet")
+    (again,) = open_table(tmp_path / "out.parquet").chunks(0, 64)
+    assert again.values("mixed") == values
+
+
+def test_json_objects_without_fields_can_be_written_as_parquet(tmp_path):
+    rows = [{"extra_info": {}, "more": {"a": [{}], "b": 1}}, {"extra_info": None, "more": None}]
+    (chunk,) = open_table(json_lines(tmp_path / "rows.jsonl", rows)).chunks(0, 64)
+    pq.write_table(pa.Table.from_batches([chunk.table]), tmp_path / "rows.parquet")
+    first, second = pq.read_table(tmp_path / "rows.parquet").to_pylist()
+    assert first == {"extra_info": {"_": None}, "more": {"a": [{"_": None}], "b": 1}}
+    assert second == {"extra_info": None, "more": None}
+    assert chunk.values("extra_info") == [{}, None]
 
 
 def test_a_table_can_be_sent_to_another_process(parquet, tmp_path):
