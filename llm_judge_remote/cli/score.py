@@ -112,7 +112,7 @@ def score(
 
     Rows are asked about as in training, by the same settings, but for `deadline`, which has no meaning here. As many
     as `max_in_flight` are under way at each server. Where no server answers for a minute (`outage_grace`), or 200 rows
-    in a row are not judged, it stops.
+    in a row are not judged, it stops. With `fallback=group_mean` the rows of a group are to stand beside each other.
 
     However it is stopped, what was judged is kept in a hidden folder beside OUT, and the same command goes on from
     there. OUT appears when all rows are done.
