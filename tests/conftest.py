@@ -10,6 +10,8 @@ import pytest
 from llm_judge_remote import reward
 from llm_judge_remote.logs import Sparing
 
+# No test asks a hub, whatever is installed; before its client is imported, here or by a program that a test starts.
+os.environ["HF_HUB_OFFLINE"] = "1"
 # A machine that is busy with something else is no failure of the code.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")

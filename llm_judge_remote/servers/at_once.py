@@ -1,4 +1,7 @@
-"""The same for several servers at the same time."""
+"""The same for several servers at the same time, and calls that return in time.
+
+The threads do not keep the process from ending.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import TypeVar
 
-__all__ = ["at_once"]
+__all__ = ["at_once", "within"]
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -48,3 +51,29 @@ def at_once(do: Callable[[Item], Answer], items: Iterable[Item], most: int | Non
     for _ in range(min(most or len(futures), len(futures))):
         threading.Thread(target=work, name="judge-look", daemon=True).start()
     return [future.result() for future in futures]
+
+
+def within(seconds: float, call: Callable[[], Answer]) -> Answer:
+    """What a call returns; for what cannot be told to hurry, such as the system's resolver.
+
+    Raises:
+        TimeoutError: It has not returned by then; its thread is left to itself.
+        Exception: Whatever the call raises.
+    """
+    answers: queue.SimpleQueue[tuple[Answer | None, BaseException | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            answers.put((call(), None))
+        except BaseException as error:  # noqa: BLE001 (handed to whoever waits)
+            answers.put((None, error))
+
+    threading.Thread(target=run, name="judge-look", daemon=True).start()
+    try:
+        result, failure = answers.get(timeout=seconds)
+    except queue.Empty:
+        msg = f"no answer within {seconds:g} s"
+        raise TimeoutError(msg) from None
+    if failure is not None:
+        raise failure
+    return result  # type: ignore[return-value]  # it is what the call returned

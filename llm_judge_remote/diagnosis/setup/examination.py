@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from llm_judge_remote.diagnosis.finding import Finding
-from llm_judge_remote.diagnosis.setup.bounded import side_by_side
 from llm_judge_remote.diagnosis.setup.longest_row import LongestRows, longest_rows
 from llm_judge_remote.diagnosis.setup.looks import guarded
 from llm_judge_remote.diagnosis.setup.registries import look_at_registry
@@ -22,6 +21,7 @@ from llm_judge_remote.diagnosis.setup.verl.configuration import Configuration, r
 from llm_judge_remote.diagnosis.setup.verl.release import release_of
 from llm_judge_remote.diagnosis.setup.verl.reward import Reward, reward_of
 from llm_judge_remote.diagnosis.setup.versions import versions
+from llm_judge_remote.diagnosis.setup.walks import side_by_side
 from llm_judge_remote.errors import ConfigError, DatasetError
 from llm_judge_remote.settings import JudgeSettings
 

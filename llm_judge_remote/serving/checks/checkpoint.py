@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from llm_judge_remote.errors import JudgeError
+from llm_judge_remote.servers.at_once import within
 
 __all__ = ["Checkpoint", "Tensor", "WeightsError", "read_checkpoint"]
 
 _INDEX = "model.safetensors.index.json"
 _TRUE = ("1", "ON", "YES", "TRUE")  # as the hub's client reads variables
+_HUB_S = 20.0  # its client tries again and again, for minutes, where it cannot be reached
 _HEADER_LIMIT = 100_000_000  # as in the format's own reader
 
 
@@ -85,7 +87,11 @@ def read_checkpoint(model: str, environment: Mapping[str, str]) -> Checkpoint:
     if environment.get("HF_HUB_OFFLINE", "").upper() in _TRUE:
         msg = f"{model} is no folder here and not in the hub's cache, and HF_HUB_OFFLINE forbids to fetch it"
         raise WeightsError(msg)
-    return _from_hub(hub, model, environment)
+    try:
+        return within(_HUB_S, lambda: _from_hub(hub, model, environment))
+    except TimeoutError as error:
+        msg = f"{model} is no folder here, and the hub cannot be asked how large it is: {error}"
+        raise WeightsError(msg) from None
 
 
 def _from_folder(folder: Path) -> Checkpoint:

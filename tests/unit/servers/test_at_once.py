@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from llm_judge_remote.servers.at_once import at_once
+from llm_judge_remote.servers.at_once import at_once, within
 
 
 def test_all_are_done_at_the_same_time_and_answered_in_order():
@@ -33,3 +33,15 @@ def test_threads_do_not_keep_the_process():
 def test_no_more_threads_are_used_than_asked_for():
     threads = at_once(lambda _: threading.get_ident(), range(50), most=1)
     assert len(set(threads)) == 1
+
+
+def test_a_call_returns_or_raises_what_it_would_and_is_left_alone_when_it_takes_too_long():
+    assert within(10, lambda: 7) == 7
+    with pytest.raises(KeyError):
+        within(10, lambda: {}["x"])
+    held = threading.Event()
+    try:
+        with pytest.raises(TimeoutError, match=r"within 0\.05 s"):
+            within(0.05, held.wait)
+    finally:
+        held.set()

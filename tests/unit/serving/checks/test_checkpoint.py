@@ -1,6 +1,7 @@
 import importlib
 import json
 import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -106,6 +107,17 @@ def hub(monkeypatch, tmp_path):
     )
     monkeypatch.setitem(sys.modules, "huggingface_hub", module)
     return module
+
+
+def test_a_hub_that_does_not_answer_is_not_waited_for(hub, monkeypatch):
+    held = threading.Event()
+    monkeypatch.setattr("llm_judge_remote.serving.checks.checkpoint._HUB_S", 0.05)
+    monkeypatch.setattr(hub, "hf_hub_download", lambda *_, **__: held.wait())
+    try:
+        with pytest.raises(WeightsError, match=r"is no folder here, and the hub cannot be asked .* 0\.05 s"):
+            read_weights("Qwen/Qwen3-32B", {})
+    finally:
+        held.set()
 
 
 def test_a_name_is_asked_of_the_hub_with_the_token(hub):
