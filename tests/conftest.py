@@ -20,10 +20,15 @@ hypothesis.settings.load_profile("patient")
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(request, monkeypatch):
     if request.path.parent == Path(__file__).parent:
+        yield
         return  # the scripts for users ask the judge that the environment names
-    for name in os.environ:
-        if name.startswith("LLM_JUDGE_"):
-            monkeypatch.delenv(name)
+    before = {name for name in os.environ if name.startswith("LLM_JUDGE_")}
+    for name in before:
+        monkeypatch.delenv(name)
+    yield
+    for name in set(os.environ) - before:
+        if name.startswith("LLM_JUDGE_"):  # a command that ran in this process has set it for those that it may start
+            del os.environ[name]
 
 
 @pytest.fixture(autouse=True)

@@ -256,7 +256,7 @@ def test_a_key_is_refused_accepted_missing_or_not_needed(judge):
         refused, missing, accepted = (looked(guarded.url, api_key=key) for key in ("close-sesame", None, "open-sesame"))
     assert levels(refused, "key", "model", "reply") == ["error", "skipped", "skipped"]
     assert "refuses the key (401)" in refused["key"].message
-    assert (missing["key"].level, "LLM_JUDGE_API_KEY" in missing["key"].fix) == ("error", True)
+    assert (missing["key"].level, "LLM_JUDGE_SERVER_API_KEY" in missing["key"].fix) == ("error", True)
     assert accepted["key"].message == "the key is accepted"
     assert "none is needed" in looked(judge.url, api_key="open-sesame")["key"].message
     everything = [*refused.values(), *missing.values(), *accepted.values()]

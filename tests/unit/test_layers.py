@@ -22,9 +22,9 @@ def test_a_variable_that_comes_changes_or_goes_counts_from_the_next_call_on_in_a
 def test_an_environment_that_somebody_put_in_place_of_the_system_s_counts_too(monkeypatch):
     settings = CallSettings()
     first = settings({})
-    monkeypatch.setattr(os, "environ", {"LLM_JUDGE_TEMPERATURE": "0.3"})
-    assert settings({}).temperature == 0.3
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "environ", {"LLM_JUDGE_TEMPERATURE": "0.3"})
+        assert settings({}).temperature == 0.3
     assert settings({}) is first
 
 

@@ -62,8 +62,8 @@ def run(*arguments, cwd):
     [
         (("--fault", "explode"), "no kind of fault"),
         (("--service-time", "soon"), "no service time"),
-        (("--slots", "0"), "start at 1"),
-        (("--max-n", "0"), "start at 1"),
+        (("--slots", "0"), "greater than or equal to 1"),
+        (("--max-n", "0"), "greater than or equal to 1"),
         (("--constraint", "guided_json"), "invalid choice"),
         (("--engine", "tgi"), "invalid choice"),
     ],
