@@ -186,7 +186,7 @@ def test_a_short_restart_in_the_middle_of_a_call_costs_no_row_its_judge():
 
 
 def test_a_request_that_fails_on_one_server_goes_to_another(nobody):
-    with JudgeServer(judge="REWARD: 0.5") as server, judge_of(f"{nobody},{server.url}") as judge:
+    with JudgeServer(judge="REWARD: 0.5") as server, judge_of(f"{nobody},{server.url}", hedging="off") as judge:
         judgements = judge.score(samples(50))
         assert [j.outcome for j in judgements] == [Outcome.JUDGED] * 50
         assert {j.server for j in judgements} == {server.url}

@@ -229,7 +229,8 @@ def test_references_of_several_types_are_still_there_when_rows_are_judged_again(
 def test_what_was_not_judged_can_be_judged_again_in_place(rows, settings, tmp_path, server):
     server.inject(Fault("status", status=400, times=20))
     path = tmp_path / "out.parquet"
-    done = score_file(Order(rows(), path), settings.model_copy(update={"batch_endpoint": "off"}))
+    settings = settings.model_copy(update={"batch_endpoint": "off", "hedging": "off"})
+    done = score_file(Order(rows(), path), settings)
     server.clear_faults()
     before = server.stats.conversations
     again = score_file(Order(path, tmp_path / "." / "out.parquet", failed_only=True), settings)
