@@ -11,8 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from llm_judge_remote.diagnosis.finding import Finding, Level
 from llm_judge_remote.diagnosis.server import LoadLevel, Report, Section, knee
+from llm_judge_remote.finding import Finding, Level
 
 __all__ = ["section_table", "summary"]
 

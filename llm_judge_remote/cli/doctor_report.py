@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from llm_judge_remote.diagnosis.finding import Finding, Level
 from llm_judge_remote.diagnosis.setup.examination import Found
 from llm_judge_remote.diagnosis.setup.setting_table import SettingValue
+from llm_judge_remote.finding import Finding, Level
 
 __all__ = ["Report"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeVar
 
-from llm_judge_remote.diagnosis.finding import Finding
+from llm_judge_remote.finding import Finding
 
 __all__ = ["Needing", "in_order"]
 

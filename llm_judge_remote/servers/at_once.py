@@ -8,7 +8,8 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
+from functools import partial
 from typing import TypeVar
 
 __all__ = ["at_once", "within"]
@@ -43,10 +44,7 @@ def at_once(do: Callable[[Item], Answer], items: Iterable[Item], most: int | Non
                 item, future = todo.get_nowait()
             except queue.Empty:
                 return
-            try:
-                future.set_result(do(item))
-            except BaseException as error:  # noqa: BLE001 (raised again where it is waited for)
-                future.set_exception(error)
+            _do(partial(do, item), future)
 
     for _ in range(min(most or len(futures), len(futures))):
         threading.Thread(target=work, name="judge-look", daemon=True).start()
@@ -60,20 +58,16 @@ def within(seconds: float, call: Callable[[], Answer]) -> Answer:
         TimeoutError: It has not returned by then; its thread is left to itself.
         Exception: Whatever the call raises.
     """
-    answers: queue.SimpleQueue[tuple[Answer | None, BaseException | None]] = queue.SimpleQueue()
-
-    def run() -> None:
-        try:
-            answers.put((call(), None))
-        except BaseException as error:  # noqa: BLE001 (handed to whoever waits)
-            answers.put((None, error))
-
-    threading.Thread(target=run, name="judge-look", daemon=True).start()
-    try:
-        result, failure = answers.get(timeout=seconds)
-    except queue.Empty:
+    future: Future[Answer] = Future()
+    threading.Thread(target=_do, args=(call, future), name="judge-look", daemon=True).start()
+    if not wait([future], seconds).done:
         msg = f"no answer within {seconds:g} s"
-        raise TimeoutError(msg) from None
-    if failure is not None:
-        raise failure
-    return result  # type: ignore[return-value]  # it is what the call returned
+        raise TimeoutError(msg)
+    return future.result()
+
+
+def _do(call: Callable[[], Answer], future: Future[Answer]) -> None:
+    try:
+        future.set_result(call())
+    except BaseException as error:  # noqa: BLE001 (raised again where it is waited for)
+        future.set_exception(error)

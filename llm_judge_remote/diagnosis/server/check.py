@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from llm_judge_remote.client.capabilities import Capabilities
-from llm_judge_remote.diagnosis.finding import Finding
 from llm_judge_remote.diagnosis.server.answering import batch_endpoint, chat, context_limit
 from llm_judge_remote.diagnosis.server.judging import many_samples, one_sample, throughput
 from llm_judge_remote.diagnosis.server.load import Load, LoadLevel
@@ -22,6 +21,7 @@ from llm_judge_remote.diagnosis.server.thinking import thinking_off, thinking_on
 from llm_judge_remote.diagnosis.server.together import alike
 from llm_judge_remote.diagnosis.server.visit import ServerVisit, Visit
 from llm_judge_remote.errors import ConfigError
+from llm_judge_remote.finding import Finding
 from llm_judge_remote.prompts.library import TemplateLibrary
 from llm_judge_remote.scoring.lexical import PLACEHOLDERS
 from llm_judge_remote.setting_types import is_registry, split_weight, without_secrets

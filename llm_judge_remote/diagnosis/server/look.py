@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
-from llm_judge_remote.diagnosis.finding import Finding, Level
 from llm_judge_remote.diagnosis.order import in_order
 from llm_judge_remote.diagnosis.server.remedies import remedy
 from llm_judge_remote.errors import ConnectionDroppedError, InvalidReplyError, JudgeError, StatusError
+from llm_judge_remote.finding import Finding, Level
 
 __all__ = ["Look", "Seen", "take"]
 

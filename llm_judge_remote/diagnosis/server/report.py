@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from llm_judge_remote.diagnosis.finding import Finding, Level
 from llm_judge_remote.diagnosis.server.load import LoadLevel, knee
+from llm_judge_remote.finding import Finding, Level
 
 __all__ = ["Report", "Section", "SectionKind"]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from llm_judge_remote.diagnosis.finding import Finding
 from llm_judge_remote.diagnosis.server.remedies import remedy
 from llm_judge_remote.errors import RegistryError
+from llm_judge_remote.finding import Finding
 from llm_judge_remote.servers.registry.addresses import asked
 from llm_judge_remote.servers.registry.registry import open_registry
 from llm_judge_remote.setting_types import split_weight

@@ -11,10 +11,10 @@ from requests.utils import get_netrc_auth
 from llm_judge_remote.client.capabilities import find_capabilities
 from llm_judge_remote.client.chat import HEALTH_PATH, MODELS_PATH
 from llm_judge_remote.client.sleep_mode import SleepMode
-from llm_judge_remote.diagnosis.finding import Finding
 from llm_judge_remote.diagnosis.setup.reaching import speaks_tls
 from llm_judge_remote.diagnosis.setup.visit import Visit
 from llm_judge_remote.errors import ConnectionDroppedError, ServerError
+from llm_judge_remote.finding import Finding
 from llm_judge_remote.setting_sources import nearest
 
 __all__ = ["look_at_clock", "look_at_http", "look_at_key", "look_at_model", "look_at_sleep"]

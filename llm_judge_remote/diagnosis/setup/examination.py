@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from llm_judge_remote.diagnosis.finding import Finding
 from llm_judge_remote.diagnosis.setup.longest_row import LongestRows, longest_rows
 from llm_judge_remote.diagnosis.setup.looks import guarded
 from llm_judge_remote.diagnosis.setup.registries import look_at_registry
@@ -23,6 +22,7 @@ from llm_judge_remote.diagnosis.setup.verl.reward import Reward, reward_of
 from llm_judge_remote.diagnosis.setup.versions import versions
 from llm_judge_remote.diagnosis.setup.walks import side_by_side
 from llm_judge_remote.errors import ConfigError, DatasetError
+from llm_judge_remote.finding import Finding
 from llm_judge_remote.settings import JudgeSettings
 
 __all__ = ["Examination", "Found", "Setup"]

@@ -6,10 +6,10 @@ import orjson
 
 from llm_judge_remote.client.chat import TOKENIZE_PATH
 from llm_judge_remote.client.replies import read_json
-from llm_judge_remote.diagnosis.finding import Finding
 from llm_judge_remote.diagnosis.setup.longest_row import LongestRows, LongRow
 from llm_judge_remote.diagnosis.setup.visit import Visit
 from llm_judge_remote.errors import ServerError
+from llm_judge_remote.finding import Finding
 from llm_judge_remote.settings import JudgeSettings
 
 __all__ = ["BYTES_PER_TOKEN", "look_at_context", "look_at_rows"]

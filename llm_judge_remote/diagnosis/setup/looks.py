@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from llm_judge_remote.diagnosis.finding import Finding
 from llm_judge_remote.diagnosis.order import in_order
 from llm_judge_remote.errors import JudgeError
+from llm_judge_remote.finding import Finding
 
 __all__ = ["Look", "guarded", "take"]
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from llm_judge_remote.client.replies import read_json
-from llm_judge_remote.diagnosis.finding import Finding
 from llm_judge_remote.diagnosis.setup.visit import Visit
 from llm_judge_remote.errors import ServerError
+from llm_judge_remote.finding import Finding
 
 __all__ = ["look_at_prefix_cache"]
 

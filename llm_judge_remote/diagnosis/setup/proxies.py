@@ -8,9 +8,9 @@ import re
 from requests.utils import get_environ_proxies, select_proxy
 
 from llm_judge_remote.client.chat import HEALTH_PATH
-from llm_judge_remote.diagnosis.finding import Finding
 from llm_judge_remote.diagnosis.setup.visit import Visit
 from llm_judge_remote.errors import ServerError
+from llm_judge_remote.finding import Finding
 from llm_judge_remote.setting_types import without_secrets
 
 __all__ = ["caught_by", "look_at_proxy"]

@@ -13,9 +13,9 @@ from typing import Any
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.util.ssl_ import create_urllib3_context
 
-from llm_judge_remote.diagnosis.finding import Finding
 from llm_judge_remote.diagnosis.setup.proxies import caught_by
 from llm_judge_remote.diagnosis.setup.visit import Visit
+from llm_judge_remote.finding import Finding
 from llm_judge_remote.servers.at_once import within
 from llm_judge_remote.setting_types import without_secrets
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from llm_judge_remote.diagnosis.finding import Finding
 from llm_judge_remote.errors import JudgeError
+from llm_judge_remote.finding import Finding
 from llm_judge_remote.servers.at_once import within
 from llm_judge_remote.servers.registry import open_registry
 from llm_judge_remote.servers.registry.addresses import sorted_out

@@ -9,10 +9,10 @@ from llm_judge_remote.client.chat import ChatReply
 from llm_judge_remote.client.exchange import Exchange
 from llm_judge_remote.client.guard import Attempt
 from llm_judge_remote.client.submission import Job
-from llm_judge_remote.diagnosis.finding import Finding
 from llm_judge_remote.diagnosis.setup.visit import Visit
 from llm_judge_remote.errors import AttemptTimeoutError, ServerError
 from llm_judge_remote.examination import Examiner
+from llm_judge_remote.finding import Finding
 from llm_judge_remote.prompts.library import TemplateLibrary
 from llm_judge_remote.ruling import Ruling
 from llm_judge_remote.sample import Sample

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from llm_judge_remote.diagnosis.finding import Finding
 from llm_judge_remote.diagnosis.setup.answering import (
     look_at_clock,
     look_at_http,
@@ -20,6 +19,7 @@ from llm_judge_remote.diagnosis.setup.proxies import look_at_proxy
 from llm_judge_remote.diagnosis.setup.reaching import look_at_certificate, look_at_connection, look_at_name
 from llm_judge_remote.diagnosis.setup.replying import look_at_reply, look_at_thinking
 from llm_judge_remote.diagnosis.setup.visit import Visit
+from llm_judge_remote.finding import Finding
 from llm_judge_remote.settings import JudgeSettings
 
 __all__ = ["look_at_server"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from llm_judge_remote.diagnosis.finding import Finding
+from llm_judge_remote.finding import Finding
 from llm_judge_remote.setting_sources import (
     ALIASES,
     CONFIG_VARIABLE,

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 
 import llm_judge_remote
-from llm_judge_remote.diagnosis.finding import Finding
+from llm_judge_remote.finding import Finding
 from llm_judge_remote.settings import JudgeSettings
 
 __all__ = ["installed_version", "versions"]

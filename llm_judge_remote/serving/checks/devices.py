@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from llm_judge_remote.serving.checks.findings import Finding, Run
+from llm_judge_remote.finding import Finding
+from llm_judge_remote.serving.checks.commands import Run
 from llm_judge_remote.serving.spec import ServerSpec
 
 __all__ = ["Device", "gpus", "machine_memory"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from llm_judge_remote.finding import Finding, Level
 from llm_judge_remote.serving.checks.devices import Device
-from llm_judge_remote.serving.checks.findings import Finding, Level
 from llm_judge_remote.serving.checks.weights import ModelWeights
 from llm_judge_remote.serving.spec import ServerSpec
 

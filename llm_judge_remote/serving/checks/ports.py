@@ -7,7 +7,7 @@ import socket
 from collections.abc import Collection
 from pathlib import Path
 
-from llm_judge_remote.serving.checks.findings import Finding
+from llm_judge_remote.finding import Finding
 
 __all__ = ["listener", "port_finding"]
 

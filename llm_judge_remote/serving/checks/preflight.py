@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from llm_judge_remote.errors import ConfigError, RegistryError
+from llm_judge_remote.finding import Finding, Level
 from llm_judge_remote.servers.registry import open_registry
 from llm_judge_remote.serving.address import is_loopback
 from llm_judge_remote.serving.checks.checkpoint import WeightsError
+from llm_judge_remote.serving.checks.commands import Run, run_command
 from llm_judge_remote.serving.checks.devices import gpus, machine_memory
-from llm_judge_remote.serving.checks.findings import Finding, Level, Run, run_command
 from llm_judge_remote.serving.checks.memory import memory, shape
 from llm_judge_remote.serving.checks.ports import port_finding
 from llm_judge_remote.serving.checks.weights import ModelWeights, read_weights

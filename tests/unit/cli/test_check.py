@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from llm_judge_remote.cli.check import check
 from llm_judge_remote.cli.check_table import section_table, summary
-from llm_judge_remote.diagnosis.finding import Finding
 from llm_judge_remote.diagnosis.server import LoadLevel, Report, Section
+from llm_judge_remote.finding import Finding
 
 LEVELS = (
     LoadLevel(1, rows=10, failures=0, rate=1.5, p50=0.5, p99=0.75),

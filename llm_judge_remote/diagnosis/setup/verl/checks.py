@@ -7,11 +7,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from llm_judge_remote.diagnosis.finding import Finding, Level
 from llm_judge_remote.diagnosis.setup.verl.configuration import Configuration
 from llm_judge_remote.diagnosis.setup.verl.keywords import keyword_findings
 from llm_judge_remote.diagnosis.setup.verl.release import Release
 from llm_judge_remote.diagnosis.setup.verl.reward import Reward, ignored_keys, is_unknown
+from llm_judge_remote.finding import Finding, Level
 from llm_judge_remote.setting_sources import nearest
 
 __all__ = ["look_at_configuration"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from llm_judge_remote.diagnosis.finding import Finding
 from llm_judge_remote.diagnosis.setup.verl.configuration import Configuration
 from llm_judge_remote.diagnosis.setup.verl.reward import Reward, is_unknown
 from llm_judge_remote.errors import ConfigError
+from llm_judge_remote.finding import Finding
 from llm_judge_remote.setting_sources import ALIASES, nearest
 from llm_judge_remote.settings import JudgeSettings
 

@@ -1,6 +1,6 @@
-from llm_judge_remote.diagnosis.finding import Finding
 from llm_judge_remote.diagnosis.setup.looks import Look, guarded, take
 from llm_judge_remote.errors import ServerError
+from llm_judge_remote.finding import Finding
 
 
 def says(level):

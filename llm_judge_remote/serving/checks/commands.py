@@ -1,36 +1,17 @@
-"""What a check before the start of an engine finds, and how it asks the machine."""
+"""How a check before the start of an engine asks the machine."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
-__all__ = ["Finding", "Level", "Run", "run_command"]
-
-Level = Literal["ok", "warning", "error"]
+__all__ = ["Run", "run_command"]
 
 Run = Callable[[Sequence[str]], str]
 """Runs a command and returns what it prints. Raises OSError if it is not there, SubprocessError if it fails."""
 
 _TIMEOUT_S = 30.0  # nvidia-smi wakes up GPUs that sleep, and takes its time
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found.
-
-    Attributes:
-        name: What was looked at.
-        level: error where the engine could not start or must not.
-        message: What was found and, unless that is well, what to do.
-    """
-
-    name: str
-    level: Level
-    message: str
 
 
 def run_command(command: Sequence[str]) -> str:
