@@ -17,8 +17,7 @@ class Finding:
     Attributes:
         name: What was looked at, in a few words; the same from run to run.
         level: `error` where no engine can start or rewards will be wrong or missing, `warning` where they will be slow
-            or in danger, `skipped`
-            where it could not be looked at, or need not.
+            or in danger, `skipped` where it could not be looked at, or need not.
         message: What was found, with the value and the server's own words.
         fix: What to do; "" where all is well.
     """
