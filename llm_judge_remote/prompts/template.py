@@ -155,7 +155,9 @@ class PromptTemplate:
 
     @cached_property
     def _compiled(self) -> jinja2.Template:
-        return _ENVIRONMENT.from_string(self.text)
+        template = _ENVIRONMENT.from_string(self.text)
+        template.globals = dict(template.globals)  # Jinja's own chain of mappings is walked through at each rendering
+        return template
 
     @cached_property
     def _pieces(self) -> list[str]:

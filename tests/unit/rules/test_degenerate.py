@@ -1,6 +1,7 @@
 import json
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from hypothesis import example, given
@@ -168,6 +169,32 @@ def test_any_text_is_looked_at_and_none_is_degenerate_that_is_the_reference(cand
 @given(st.text(alphabet="abc 123\n"), st.sampled_from(["Solution: ", "<think>", "Answer:\n", "**"]))
 def test_an_opener_before_a_number_is_sound(text, opener):
     assert degenerate(f"{opener}{text} 18", ["x"]) == ""
+
+
+WORDS = (
+    "let's",
+    "solve",
+    "it",
+    "The",
+    "answer:",
+    "is",
+    "solution",
+    "**",
+    "<|im_end|>",
+    "user",
+    "<think>",
+    "\\boxed{}",
+    "解",
+    "18",
+)
+
+
+@given(st.lists(st.sampled_from([*WORDS, "So", "we"]), max_size=12), st.sampled_from(["", "<", "'", "’"]))
+def test_the_look_at_the_first_words_agrees_with_the_look_at_all(words, end):
+    text = " ".join([*words, end])
+    with patch("llm_judge_remote.rules.degenerate._surely_says_something", return_value=False):
+        whole = degenerate(text, [])
+    assert degenerate(text, []) == whole
 
 
 HOSTILE = {
