@@ -20,7 +20,7 @@ __all__ = ["Stopped", "judge_locally"]
 _MOST_PARTS = 4  # read and not written: one row that takes long holds up no others
 _BATCH_S = 0.02
 _LONG_S = 0.5
-_MOST_ROWS = 32  # of a batch, which the event loop has to itself meanwhile
+_MOST_ROWS = 64  # of a batch, which the event loop has to itself meanwhile
 _MOST_SIBLINGS = 1024
 _IN_LINE = 512
 _LOOK_S = 0.1
@@ -187,10 +187,10 @@ class _Window:
                 rate = (self._done - done) / (now - then)
                 took = self._work.tally().quantile(0.5) or _LONG_S
                 self._batch_rows = min(max(round(rate * _BATCH_S), round(_LONG_S / took), 1), _MOST_ROWS)
-            self._limit = self._most_begun()
             done, then = self._done, now
             self._on_look()
             if now - synced >= _SYNC_S:
+                self._limit = self._most_begun()
                 await asyncio.to_thread(self._work.sync)
                 synced = now
 
