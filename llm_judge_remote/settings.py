@@ -210,6 +210,11 @@ class JudgeSettings(BaseSettings):
         "beginning of a lock file's name, on a local disk: processes of this machine that give the same have"
         " `max_in_flight` together",
     )
+    breaker_folder: OptionalPath = _field(
+        None,
+        "folder in which processes note the servers that they take for down, as `status` shows them; none: one of this"
+        " user's on this machine",
+    )
     cache: OptionalPath = _field(
         None, "keep the judge's replies, and ask nothing twice: `memory`, or an SQLite file's path on a local disk"
     )

@@ -45,9 +45,11 @@ def status(
       prefix  share of prompt tokens found in the prefix cache, since the last
               look if there were any, else since the server started
       in/s    prompt tokens per second        out/s   tokens of replies
+      breaker clients for which it is open: they take the server for down, and
+              send it no rows until it says that it is well
 
-    A breaker is each client's own: a training process says in its log when a server is down for it, and in
-    Judge.stats().
+    A breaker is each client's own. Those of this user's processes on this machine are known by themselves; for those
+    of others, let all clients and this command have the same breaker_folder, on a file system that they share.
 
     \b
     Exit code:

@@ -37,7 +37,7 @@ def rendered(statuses: Sequence[ServerStatus], troubles: Sequence[str], *, for_l
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("server", overflow="fold", ratio=None)
     table.add_column("state", no_wrap=True)
-    for name in ("run", "wait", "KV", "prefix", "in/s", "out/s"):
+    for name in ("run", "wait", "KV", "prefix", "in/s", "out/s", "breaker"):
         table.add_column(name, justify="right", no_wrap=True)
     for each in statuses:
         table.add_row(
@@ -49,8 +49,10 @@ def rendered(statuses: Sequence[ServerStatus], troubles: Sequence[str], *, for_l
             _share(each.prefix_hit_rate),
             _number(each.prompt_tokens_per_s),
             _number(each.generation_tokens_per_s),
+            f"open {len(each.open_breakers)}" if each.open_breakers else _NONE,
         )
     notes = [Text(each.note, style=_COLOURS[each.state]) for each in statuses if each.note]
+    notes += [Text(_breakers(each), style="yellow") for each in statuses if each.open_breakers]
     notes += [Text(trouble, style="red") for trouble in troubles]
     return Group(Text(_summary(statuses)), *([table] if statuses else []), *notes)
 
@@ -115,6 +117,17 @@ def _state(status: ServerStatus, for_long: bool) -> str:
     minutes, seconds = divmod(int(status.state_s), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{status.state} {hours}:{minutes:02}:{seconds:02}" if hours else f"{status.state} {minutes}:{seconds:02}"
+
+
+def _breakers(status: ServerStatus) -> str:
+    """Who takes a server for down, since when and why."""
+    first, *others = status.open_breakers
+    more = f", and of {len(others)} more" if others else ""
+    since = time.strftime("%H:%M:%S", time.localtime(first.since))
+    return (
+        f"{status.address}: the breaker of process {first.pid} on {first.host}{more} is open, "
+        f"since {since}: {first.error}"
+    )
 
 
 def _number(value: float | None) -> str:

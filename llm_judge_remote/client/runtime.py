@@ -6,6 +6,7 @@ import functools
 import threading
 from collections.abc import Hashable
 
+from llm_judge_remote.client.breaker_notes import BreakerNotes
 from llm_judge_remote.client.cache import ReplyCache, open_cache
 from llm_judge_remote.client.channel import Channel
 from llm_judge_remote.client.dialects import Dialects
@@ -37,6 +38,7 @@ class Runtime:
         self._servers: dict[str, Server] = {}
         self._shared_limits: dict[tuple[str, str], SharedLimit] = {}
         self._caches: dict[str, ReplyCache] = {}
+        self._notes: dict[str | None, BreakerNotes] = {}
         self._dialects = Dialects()
         self._fleets: list[Fleet] = []
         self._watches: dict[tuple[str, float], Watch] = {}
@@ -119,6 +121,8 @@ class Runtime:
             cache.close()
         for limit in self._shared_limits.values():
             limit.close()
+        for notes in self._notes.values():
+            notes.close()
 
     def _open(self, settings: JudgeSettings) -> Channel:
         connection = Connection.of(settings)
@@ -140,7 +144,7 @@ class Runtime:
             channel,
             [address for address in settings.server_url if not is_registry(address)],
             [self._watch(url, settings.registry_refresh) for url in settings.server_url if is_registry(url)],
-            functools.partial(self._server, most=settings.max_in_flight),
+            functools.partial(self._server, most=settings.max_in_flight, folder=settings.breaker_folder),
             functools.partial(self._shared_limit, settings.shared_limit, most=settings.max_in_flight)
             if settings.shared_limit
             else None,
@@ -162,13 +166,16 @@ class Runtime:
             gone += fleet.update(self.dispatcher)
         for address in set(gone) - {server.address for fleet in self._fleets for server in fleet.channel.pool.servers}:
             self._servers.pop(address, None)
+            for notes in self._notes.values():
+                notes.closed(address)
             for key in [key for key in self._shared_limits if key[1] == address]:
                 self._shared_limits.pop(key).close()
 
-    def _server(self, address: str, most: int) -> Server:
+    def _server(self, address: str, most: int, folder: str | None) -> Server:
         server = self._servers.get(address)
         if server is None:
-            server = self._servers[address] = Server(address, most)
+            notes = self._notes.setdefault(folder, BreakerNotes(folder))
+            server = self._servers[address] = Server(address, most, notes)
         server.limit.allow(most)
         return server
 

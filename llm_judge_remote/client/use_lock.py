@@ -11,7 +11,6 @@ import fcntl
 import functools
 import hashlib
 import os
-import stat
 import tempfile
 import time
 import weakref
@@ -20,6 +19,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Literal
 
+from llm_judge_remote.client.private_folder import private_folder
 from llm_judge_remote.errors import ConfigError, ServerUnavailableError
 
 __all__ = ["Mark", "UseLock"]
@@ -55,7 +55,7 @@ class UseLock:
         self._files: list[FileIO] = []
         _forks().watch(self)
         with self._explained():
-            where = _private_folder() if folder is None else Path(folder)
+            where = private_folder() if folder is None else Path(folder)
             name = hashlib.blake2b(server.encode(), digest_size=8).hexdigest()
             self._turn = self._open(where / f"{name}.turn")
             self._use = self._open(where / f"{name}.use")
@@ -186,18 +186,3 @@ class _Forks:
 def _forks() -> _Forks:
     # A hook cannot be taken back, so there is one for all the locks that a process will ever have.
     return _Forks()
-
-
-def _private_folder() -> Path:
-    """A folder of this user's that nobody else can have laid there, or write to.
-
-    Raises:
-        OSError: There is no such folder, and none can be made.
-    """
-    folder = Path(tempfile.gettempdir()) / f"llm-judge-remote-{os.geteuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    about = folder.lstat()
-    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid() or about.st_mode & 0o077:
-        msg = f"{folder} is not this user's own folder, or others may use it"
-        raise PermissionError(msg)
-    return folder

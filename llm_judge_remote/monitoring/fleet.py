@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
+from llm_judge_remote.client.breaker_notes import OpenBreaker, open_breakers
 from llm_judge_remote.client.session import Session
 from llm_judge_remote.client.sessions import Connection, Sessions
 from llm_judge_remote.errors import RegistryError
@@ -29,12 +30,12 @@ class WatchedFleet:
     those that it listed last.
 
     Args:
-        settings: Whose `server_url` it is; the key, `connect_timeout` and `trust_env` are used too.
+        settings: Whose `server_url` it is; the key, `connect_timeout`, `trust_env` and `breaker_folder` are used too.
         timeout: Seconds that a server has for its answers.
         clock: Monotonic seconds.
 
     Attributes:
-        troubles: What is wrong with registries, as of the last look.
+        troubles: What is wrong with registries and with the breakers' folder, as of the last look.
 
     Raises:
         ConfigError: A registry cannot be used.
@@ -44,6 +45,7 @@ class WatchedFleet:
         self, settings: JudgeSettings, *, timeout: float = _TIMEOUT_S, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._timeout = timeout
+        self._breaker_folder = settings.breaker_folder
         self._clock = clock
         self._named = [split_weight(url)[0] for url in settings.server_url if not is_registry(url)]
         self._registries = [open_registry(url) for url in settings.server_url if is_registry(url)]
@@ -77,15 +79,31 @@ class WatchedFleet:
     def look(self) -> list[ServerStatus]:
         """Look at all; first those that were named, then those of the registries, each in their order."""
         sources = self._sources()
+        breakers = self._open_breakers()
         looks = at_once(lambda address: look(self._sessions.get(address), self._timeout, self._clock), sources)
         statuses = []
         for now in looks:
             before = self._before.get(now.address)
             if before is None or before.state != now.state:
                 self._since[now.address] = now.time
-            statuses.append(status_of(now, before, since=self._since[now.address], source=sources[now.address]))
+            statuses.append(
+                status_of(
+                    now,
+                    before,
+                    since=self._since[now.address],
+                    source=sources[now.address],
+                    open_breakers=breakers.get(now.address, ()),
+                )
+            )
         self._before = {each.address: each for each in looks}
         return statuses
+
+    def _open_breakers(self) -> dict[str, list[OpenBreaker]]:
+        try:
+            return open_breakers(self._breaker_folder)
+        except OSError as error:
+            self.troubles.append(f"breaker_folder={self._breaker_folder!r} cannot be read: {error.strerror or error}")
+            return {}
 
     def _sources(self) -> dict[str, str]:
         """The addresses of the servers, and of each the registry that lists it."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from llm_judge_remote.client.breaker_notes import OpenBreaker
 from llm_judge_remote.monitoring.look import Look, State
 
 __all__ = ["ServerStatus", "status_of"]
@@ -29,6 +31,7 @@ class ServerStatus:
         prompt_tokens_per_s: Since the last look.
         generation_tokens_per_s: Since the last look.
         preemptions: Requests that lost their place in the KV cache, since the server started.
+        open_breakers: Of the clients that take it for down, those first that have done so longest.
     """
 
     address: str
@@ -44,6 +47,7 @@ class ServerStatus:
     prompt_tokens_per_s: float | None
     generation_tokens_per_s: float | None
     preemptions: float | None
+    open_breakers: tuple[OpenBreaker, ...] = ()
 
     @property
     def is_well(self) -> bool:
@@ -55,7 +59,9 @@ class ServerStatus:
         return asdict(self)
 
 
-def status_of(now: Look, before: Look | None, *, since: float, source: str = "") -> ServerStatus:
+def status_of(
+    now: Look, before: Look | None, *, since: float, source: str = "", open_breakers: Sequence[OpenBreaker] = ()
+) -> ServerStatus:
     """What two looks at a server come to.
 
     Args:
@@ -63,6 +69,7 @@ def status_of(now: Look, before: Look | None, *, since: float, source: str = "")
         before: The earlier one, or None where there was none.
         since: Monotonic time at which it was first found in this state.
         source: The registry that lists it.
+        open_breakers: Of the clients that take it for down.
     """
     figures = now.figures
     return ServerStatus(
@@ -79,6 +86,7 @@ def status_of(now: Look, before: Look | None, *, since: float, source: str = "")
         prompt_tokens_per_s=_rate("prompt_tokens", now, before),
         generation_tokens_per_s=_rate("generation_tokens", now, before),
         preemptions=figures.preemptions,
+        open_breakers=tuple(open_breakers),
     )
 
 

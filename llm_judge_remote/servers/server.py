@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from typing import Protocol
 
 from llm_judge_remote.logs import logger
 from llm_judge_remote.servers.chunk_size import ChunkSize
 from llm_judge_remote.servers.latencies import Latencies
 from llm_judge_remote.servers.limit import Limit
 
-__all__ = ["Server"]
+__all__ = ["Breakers", "Server"]
 
 log = logger(__name__)
 
@@ -19,6 +20,16 @@ _LONGEST_PAUSE_S = 2.0
 _BUSY_PAUSE_S = 0.2
 _RECHECK_S = 60.0
 _FAILED_CHUNKS = 3
+
+
+class Breakers(Protocol):
+    """Is told when a server's breaker opens or closes; at once, as the dispatcher waits."""
+
+    def opened(self, address: str, error: str) -> None:
+        """The server counts as down."""
+
+    def closed(self, address: str) -> None:
+        """It answers again."""
 
 
 class Server:
@@ -34,6 +45,7 @@ class Server:
     Args:
         address: Without a path.
         most: Conversations in flight at most, as long as nothing else is said.
+        breakers: Is told of this one; None for nobody.
 
     Attributes:
         address: See above.
@@ -52,6 +64,7 @@ class Server:
     """
 
     __slots__ = (
+        "_breakers",
         "_failed_chunks",
         "_failures",
         "_is_trying_chunk",
@@ -75,8 +88,9 @@ class Server:
         "requests",
     )
 
-    def __init__(self, address: str, most: int = 256) -> None:
+    def __init__(self, address: str, most: int = 256, breakers: Breakers | None = None) -> None:
         self.address = address
+        self._breakers = breakers
         self.in_flight = 0
         self.requests = 0
         self.is_busy = False
@@ -136,6 +150,8 @@ class Server:
         self.answered_at = max(self.answered_at, now)
         if self.down_since is not None:
             log.warning("judge server %s answers%s", self.address, " again" if self.has_answered else "")
+            if self._breakers is not None:
+                self._breakers.closed(self.address)
         self.has_answered = True
         self._is_well = False
         self._failures = 0
@@ -171,6 +187,8 @@ class Server:
             else:
                 what = "judge server %s is down after %d failures in a row: %s"
                 log.warning(what, self.address, self._failures, error)
+            if self._breakers is not None:
+                self._breakers.opened(self.address, error)
         elif self._trial_began is not None and is_trial:
             self.failed_trial = self._trial_began
             self._pause = min(self._pause * 2, _LONGEST_PAUSE_S)

@@ -9,6 +9,7 @@ import socketserver
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler
 
 import pytest
@@ -59,6 +60,14 @@ def answering(pages, arrived=None):
             released.set()
             server.shutdown()
             thread.join()
+
+
+@pytest.fixture(autouse=True)
+def breakers(tmp_path_factory, monkeypatch):
+    """The folder for breakers, of this test alone: other tests use the address of no server, too."""
+    folder = tmp_path_factory.mktemp("breakers")
+    monkeypatch.setenv("LLM_JUDGE_BREAKER_FOLDER", str(folder))
+    return folder
 
 
 @contextlib.contextmanager
@@ -266,3 +275,77 @@ def test_ctrl_c_before_anything_is_shown_ends_with_130():
                 assert process.stderr.read() == "Stopped.\n"
             finally:
                 process.kill()
+
+
+CLIENT = """
+import sys
+from llm_judge_remote import Judge, JudgeSettings, Sample
+judge = Judge(JudgeSettings(server_url=sys.argv[1], startup_timeout=0, outage_grace=0, max_retries=0))
+row = Sample("4", ("4",))
+print(judge.score([row])[0].outcome, flush=True)
+for _ in sys.stdin:
+    print(judge.score([row])[0].outcome, flush=True)
+"""
+
+
+@contextlib.contextmanager
+def client(url):
+    """A process with a judge that asks `url` at its start, and again for each line that it is sent."""
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", CLIENT, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def looked_until(fleet, fits):
+    until = time.monotonic() + 60
+    while not fits(statuses := fleet.look()):
+        assert time.monotonic() < until, statuses
+        time.sleep(0.02)
+    return statuses
+
+
+def test_a_breaker_that_opens_in_another_process_is_shown_until_it_closes(server):
+    url, port = server.url, server.port
+    server.stop()
+    with client(url) as process, watched(url) as fleet:
+        assert process.stdout.readline() == "fallback\n"
+        (status,) = looked_until(fleet, lambda statuses: statuses[0].open_breakers)
+        (opened,) = status.open_breakers
+        assert (opened.pid, opened.address) == (process.pid, url)
+        assert "refused" in opened.error
+        shown = subprocess.run(
+            [*COMMAND, "--interval", "0.1", "--server-url", url], capture_output=True, text=True, check=False
+        )
+        assert "open 1" in shown.stdout
+        assert f"breaker of process {process.pid} on" in " ".join(shown.stdout.split())
+        with JudgeServer(port=port):
+
+            def is_closed(statuses):
+                process.stdin.write("again\n")
+                process.stdin.flush()
+                process.stdout.readline()
+                return not statuses[0].open_breakers
+
+            looked_until(fleet, is_closed)
+
+
+def test_a_client_that_ends_leaves_no_open_breaker_behind(server, breakers):
+    server.stop()
+    with client(server.url) as process, watched(server.url) as fleet:
+        looked_until(fleet, lambda statuses: statuses[0].open_breakers)
+        process.stdin.close()
+        assert process.wait(60) == 0
+        assert fleet.look()[0].open_breakers == ()
+    assert not list(breakers.iterdir())
+
+
+def test_a_folder_for_breakers_that_cannot_be_read_is_said_and_the_servers_are_shown(server, monkeypatch):
+    monkeypatch.setenv("LLM_JUDGE_BREAKER_FOLDER", "/nowhere/breakers")
+    with watched(server.url) as fleet:
+        (status,) = fleet.look()
+        assert status.state == "well"
+        assert fleet.troubles == ["breaker_folder='/nowhere/breakers' cannot be read: no such folder"]

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from llm_judge_remote.cli import status_table
 from llm_judge_remote.cli.main import app
+from llm_judge_remote.client.breaker_notes import OpenBreaker
 from llm_judge_remote.monitoring.figures import Figures
 from llm_judge_remote.monitoring.look import Look
 from llm_judge_remote.monitoring.status import status_of
@@ -83,8 +84,8 @@ def test_settings_may_come_from_a_file(server, tmp_path, monkeypatch):
     assert command("--config", file, "--interval", "0.1").exit_code == 0
 
 
-def shown(*looks, width=80, for_long=False):
-    statuses = [status_of(look, None, since=look.time - 3725) for look in looks]
+def shown(*looks, width=80, for_long=False, open_breakers=()):
+    statuses = [status_of(look, None, since=look.time - 3725, open_breakers=open_breakers) for look in looks]
     console = Console(width=width, force_terminal=False)
     with console.capture() as capture:
         console.print(status_table.rendered(statuses, ["etcd://a cannot be asked"], for_long=for_long))
@@ -101,16 +102,17 @@ def test_the_table_fits_80_columns_with_a_long_name_and_large_numbers():
         prefix_hits=10,
     )
     address = "http://judge-17.some-namespace.svc.cluster.local:8000"
-    lines = shown(Look(address, 1.0, "unwell", "it said 503", figures), for_long=True)
+    breakers = [OpenBreaker(address, "trainer-3", 4711 + number, 0.0, "it refused") for number in range(12)]
+    lines = shown(Look(address, 1.0, "unwell", "it said 503", figures), for_long=True, open_breakers=breakers)
     assert max(map(len, lines)) <= 80
     text = "".join("".join(lines).split())
-    for word in ("Qwen/Qwen3-235B", "1,024", "12,345", "100%", "1:02:05", "said503", "etcd://a"):
+    for word in ("Qwen/Qwen3-235B", "1,024", "12,345", "100%", "1:02:05", "said503", "etcd://a", "open12", "of11more"):
         assert word in text
 
 
 def test_what_is_not_known_is_a_dash_and_a_share_a_percentage():
     (_, _, row, *_) = shown(Look("http://a:1", 1.0, "well", "", Figures(running=3, kv_cache=0.156)))
-    assert row.split() == ["a:1", "well", "3", "-", "16%", "-", "-", "-"]
+    assert row.split() == ["a:1", "well", "3", "-", "16%", "-", "-", "-", "-"]
 
 
 def test_since_when_is_told_only_of_those_that_are_not_well_and_were_watched():
