@@ -124,10 +124,8 @@ def _breakers(status: ServerStatus) -> str:
     first, *others = status.open_breakers
     more = f", and of {len(others)} more" if others else ""
     since = time.strftime("%H:%M:%S", time.localtime(first.since))
-    return (
-        f"{status.address}: the breaker of process {first.pid} on {first.host}{more} is open, "
-        f"since {since}: {first.error}"
-    )
+    why = "" if first.error == status.note else f": {first.error}"
+    return f"{status.address}: the breaker of process {first.pid} on {first.host}{more} is open, since {since}{why}"
 
 
 def _number(value: float | None) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -12,6 +10,7 @@ from typing import Any
 
 from bench import Bench, Entry, Measured, lines
 from job import BATCH, Job
+from one_shot import measured_by
 from processes import BenchmarkError, StubOptions
 from synthetic_rows import write_rows
 from table import Table, Target, number
@@ -87,21 +86,10 @@ def _has_datasets(python: str) -> bool:
 
 
 def _measure(python: str, arm: str, task: str, data: Path, count: int) -> dict[str, Any]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("LLM_JUDGE_", "HF_"))}
     with tempfile.TemporaryDirectory(dir=data.parent) as folder:
         command = [python, "-W", "ignore", str(_CLIENT), arm, task, str(data), folder]
-        environment = {**kept, "HF_HOME": folder, "HF_HUB_OFFLINE": "1"}
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, check=False, env=environment, timeout=_SECONDS
-            )
-        except subprocess.TimeoutExpired:
-            msg = f"{arm}: not done after {_SECONDS} s"
-            raise BenchmarkError(msg) from None
-    if done.returncode:
-        msg = f"{arm}: the client failed\n" + "\n".join(done.stderr.splitlines()[-12:])
-        raise BenchmarkError(msg)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        environment = {"HF_HOME": folder, "HF_HUB_OFFLINE": "1"}
+        found = measured_by(command, what=arm, environment=environment, seconds=_SECONDS)
     if found["rows"] != count:
         msg = f"{arm}: {found['rows']} rows of {count}"
         raise BenchmarkError(msg)

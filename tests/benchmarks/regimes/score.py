@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -14,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from bench import Bench, Entry, Measured, lines
 from job import BATCH, Job
+from one_shot import measured_by
 from processes import BenchmarkError, Stub, StubOptions
 from rows import made
 from table import Table, Target, number
@@ -101,22 +100,5 @@ def _write_rows(path: Path, count: int) -> str:
 
 
 def _measure(arm: str, url: str, data: Path, settings: dict[str, Any], core: int | None) -> dict[str, Any]:
-    command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        str(_CLIENT),
-        arm,
-        url,
-        str(data),
-        str(data.parent),
-        json.dumps(settings),
-    ]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("LLM_JUDGE_")}
-    pin = None if core is None else lambda: os.sched_setaffinity(0, {core})
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=kept, preexec_fn=pin)
-    if done.returncode:
-        msg = f"{arm}: the client failed\n" + "\n".join(done.stderr.splitlines()[-12:])
-        raise BenchmarkError(msg)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    arguments = [arm, url, str(data), str(data.parent), json.dumps(settings)]
+    return measured_by([sys.executable, "-W", "ignore", str(_CLIENT), *arguments], what=arm, core=core)

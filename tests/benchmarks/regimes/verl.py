@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
 from bench import Bench, Entry, Measured, lines
 from job import BATCH, Job
+from one_shot import measured_by
 from processes import BenchmarkError, Stub, StubOptions
 from table import Table, Target, number
 
@@ -76,10 +74,4 @@ def _table(bench: Bench, milliseconds: int) -> Table:
 
 def _measure(python: str, arm: str, url: str, count: int, milliseconds: int) -> dict[str, Any]:
     command = [python, "-W", "ignore", str(_CLIENT), arm, url, str(count), str(milliseconds / 1000), str(_SLOTS)]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("LLM_JUDGE_")}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=kept)
-    if done.returncode:
-        msg = f"{arm}: the client failed\n" + "\n".join(done.stderr.splitlines()[-12:])
-        raise BenchmarkError(msg)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return measured_by(command, what=arm)
