@@ -45,8 +45,8 @@ def status(
       prefix  share of prompt tokens found in the prefix cache, since the last
               look if there were any, else since the server started
       in/s    prompt tokens per second        out/s   tokens of replies
-      breaker clients for which it is open: they take the server for down, and
-              send it no rows until it says that it is well
+      breaker shown when one is open: how many clients take the server for down,
+              each until its own next row finds it well
 
     A breaker is each client's own. Those of this user's processes on this machine are known by themselves; for those
     of others, let all clients and this command have the same breaker_folder, on a file system that they share.

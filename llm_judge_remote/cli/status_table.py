@@ -24,6 +24,7 @@ Show = Callable[[Sequence[ServerStatus], Sequence[str]], None]
 
 _COLOURS: Mapping[State, str] = {"well": "green", "asleep": "cyan", "unwell": "yellow", "down": "red"}
 _NONE = "-"
+_LEAST_WIDTH = 10  # of the addresses, however narrow the terminal
 
 
 def rendered(statuses: Sequence[ServerStatus], troubles: Sequence[str], *, for_long: bool = False) -> RenderableType:
@@ -35,13 +36,14 @@ def rendered(statuses: Sequence[ServerStatus], troubles: Sequence[str], *, for_l
         for_long: Whether they have been looked at for long enough to tell since when one is not well.
     """
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("server", overflow="fold", ratio=None)
+    table.add_column("server", overflow="fold", min_width=_LEAST_WIDTH)
     table.add_column("state", no_wrap=True)
-    for name in ("run", "wait", "KV", "prefix", "in/s", "out/s", "breaker"):
+    with_breakers = any(each.open_breakers for each in statuses)
+    for name in ("run", "wait", "KV", "prefix", "in/s", "out/s", *(["breaker"] if with_breakers else [])):
         table.add_column(name, justify="right", no_wrap=True)
     for each in statuses:
         table.add_row(
-            each.address.removeprefix("http://"),
+            Text(each.address.removeprefix("http://")),
             Text(_state(each, for_long), style=_COLOURS[each.state]),
             _number(each.running),
             _number(each.waiting),
@@ -49,11 +51,11 @@ def rendered(statuses: Sequence[ServerStatus], troubles: Sequence[str], *, for_l
             _share(each.prefix_hit_rate),
             _number(each.prompt_tokens_per_s),
             _number(each.generation_tokens_per_s),
-            f"open {len(each.open_breakers)}" if each.open_breakers else _NONE,
+            *([f"open {len(each.open_breakers)}" if each.open_breakers else _NONE] if with_breakers else []),
         )
-    notes = [Text(each.note, style=_COLOURS[each.state]) for each in statuses if each.note]
-    notes += [Text(_breakers(each), style="yellow") for each in statuses if each.open_breakers]
-    notes += [Text(trouble, style="red") for trouble in troubles]
+    notes = [Text(_printable(each.note), style=_COLOURS[each.state]) for each in statuses if each.note]
+    notes += [Text(_printable(_breakers(each)), style="yellow") for each in statuses if each.open_breakers]
+    notes += [Text(_printable(trouble), style="red") for trouble in troubles]
     return Group(Text(_summary(statuses)), *([table] if statuses else []), *notes)
 
 
@@ -126,6 +128,11 @@ def _breakers(status: ServerStatus) -> str:
     since = time.strftime("%H:%M:%S", time.localtime(first.since))
     why = "" if first.error == status.note else f": {first.error}"
     return f"{status.address}: the breaker of process {first.pid} on {first.host}{more} is open, since {since}{why}"
+
+
+def _printable(text: str) -> str:
+    """Without what would move a terminal's cursor or set its colours: servers, and other people's files, say it."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 def _number(value: float | None) -> str:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import socket
+import stat
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -27,11 +29,15 @@ __all__ = ["BreakerNotes", "OpenBreaker", "open_breakers"]
 
 log = logger(__name__)
 
-_NAMES = "breakers-*.json"
+_NAME = re.compile(r"breakers-\d+-[0-9a-f]{8}\.json")
+_UNFINISHED = ".new"
 _AGAIN_S = 10.0
 _OLD_S = 35.0  # the clocks of two machines may differ a little
 _FORGOTTEN_S = 86_400.0
 _END_S = 1.0
+_MOST_WORDS = 500  # characters of an error
+_MOST_BYTES = 1 << 20
+_LATEST_S = 1e11  # the year 5138
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,18 @@ class OpenBreaker:
     since: float
     error: str
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether its values are what they should be, wherever they come from."""
+        texts = (self.address, self.host, self.error)
+        return (
+            all(isinstance(text, str) for text in texts)
+            and isinstance(self.pid, int)
+            and self.pid > 0
+            and isinstance(self.since, (int, float))
+            and 0 <= self.since < _LATEST_S
+        )
+
 
 class BreakerNotes:
     """What one judge in one process notes; safe in threads, and quick: a thread of its own writes the file.
@@ -64,15 +82,18 @@ class BreakerNotes:
     """
 
     def __init__(self, folder: str | None) -> None:
-        self._folder = folder
+        self._folder = _absolute(folder)
+        self._name = f"breakers-{os.getpid()}-{secrets.token_hex(4)}.json"
         self._open: dict[str, OpenBreaker] = {}
         self._is_changed = self._is_closed = False
         self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._trouble = ""
 
     def opened(self, address: str, error: str) -> None:
         """A server counts as down from now on."""
-        noted = OpenBreaker(address, socket.gethostname(), os.getpid(), time.time(), error)
+        words = error[:_MOST_WORDS].encode("utf-8", "replace").decode()
+        noted = OpenBreaker(address, socket.gethostname(), os.getpid(), time.time(), words)
         with self._condition:
             self._open[address] = noted
             self._change()
@@ -88,7 +109,8 @@ class BreakerNotes:
         with self._condition:
             self._is_closed = True
             self._condition.notify()
-        if self._thread is not None:
+        # The garbage collector closes a judge in whatever thread it works.
+        if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(_END_S)  # no longer, should the folder's file system have gone away
 
     def _change(self) -> None:
@@ -102,16 +124,13 @@ class BreakerNotes:
                 self._thread = thread
 
     def _run(self) -> None:
-        file: Path | None = None
-        try:
-            while (noted := self._next()) is not None:
-                with self._said():
-                    file = file or self._new_file()
-                    _write(file, noted)
-        finally:
-            if file is not None:
-                with contextlib.suppress(OSError):
-                    file.unlink(missing_ok=True)
+        while (noted := self._next()) is not None:
+            trouble = self._trouble_in_writing(noted)
+            if trouble not in ("", self._trouble):  # said once, and not every few seconds
+                log.warning("open breakers cannot be noted (breaker_folder=%r): %s", self._folder, trouble)
+            self._trouble = trouble
+        with contextlib.suppress(OSError):
+            self._write(())
 
     def _next(self) -> Sequence[OpenBreaker] | None:
         """What is to be written, when it is time; None at the end."""
@@ -122,20 +141,30 @@ class BreakerNotes:
             self._is_changed = False
             return None if self._is_closed else list(self._open.values())
 
-    @contextlib.contextmanager
-    def _said(self) -> Iterator[None]:
+    def _trouble_in_writing(self, noted: Sequence[OpenBreaker]) -> str:
         try:
-            yield
+            self._write(noted)
         except OSError as error:
-            log.warning("open breakers cannot be noted (breaker_folder=%r): %s", self._folder, error)
+            return str(error)
+        return ""
 
-    def _new_file(self) -> Path:
-        folder = _folder(self._folder)
-        for file in folder.glob(_NAMES):
-            with contextlib.suppress(OSError):
-                if _age(file) > _FORGOTTEN_S:
-                    file.unlink()
-        return folder / f"breakers-{os.getpid()}-{secrets.token_hex(4)}.json"
+    def _write(self, noted: Sequence[OpenBreaker]) -> None:
+        folder = _folder(self._folder)  # made again, if what tidies up took it away
+        file, unfinished = folder / self._name, folder / (self._name + _UNFINISHED)
+        if not noted:
+            file.unlink(missing_ok=True)
+            return
+        _tidy(folder)
+        try:
+            unfinished.write_bytes(orjson.dumps([asdict(each) for each in noted]))
+            if self._folder is not None:
+                unfinished.chmod(0o644)  # it is there to be shared
+            unfinished.replace(file)
+        except OSError:
+            for half_true in (unfinished, file):  # no note is better than one that holds no longer
+                with contextlib.suppress(OSError):
+                    half_true.unlink(missing_ok=True)
+            raise
 
 
 def open_breakers(folder: str | None) -> dict[str, list[OpenBreaker]]:
@@ -148,10 +177,17 @@ def open_breakers(folder: str | None) -> dict[str, list[OpenBreaker]]:
         OSError: The folder cannot be read.
     """
     found: dict[str, list[OpenBreaker]] = {}
-    for file in _folder(folder).glob(_NAMES):
+    for file in _files(_folder(_absolute(folder))):
         for each in _read(file):
-            found.setdefault(each.address, []).append(each)
+            # In a folder that machines share, two of them may have one name: containers do.
+            if folder is not None or _is_alive(each):
+                found.setdefault(each.address, []).append(each)
     return {address: sorted(own, key=lambda each: each.since) for address, own in found.items()}
+
+
+def _absolute(given: str | None) -> str | None:
+    """The folder's name, which means the same when the process goes to another one."""
+    return None if given is None else str(Path(given).expanduser().absolute())
 
 
 def _folder(given: str | None) -> Path:
@@ -163,22 +199,37 @@ def _folder(given: str | None) -> Path:
     return folder
 
 
-def _age(file: Path) -> float:
-    return time.time() - file.stat().st_mtime
+def _files(folder: Path, behind: str = "") -> list[Path]:
+    with os.scandir(folder) as entries:
+        return [Path(each.path) for each in entries if _NAME.fullmatch(each.name.removesuffix(behind))]
 
 
-def _write(file: Path, noted: Sequence[OpenBreaker]) -> None:
-    if not noted:
-        file.unlink(missing_ok=True)
-        return
-    whole = file.with_suffix(".new")
-    whole.write_bytes(orjson.dumps([asdict(each) for each in noted]))
-    whole.replace(file)
+def _tidy(folder: Path) -> None:
+    """Remove what processes that were killed have left long ago."""
+    for file in _files(folder, _UNFINISHED):
+        with contextlib.suppress(OSError):
+            if time.time() - file.lstat().st_mtime > _FORGOTTEN_S:
+                file.unlink()
 
 
 def _read(file: Path) -> Iterator[OpenBreaker]:
     """A file's notes; none where it has grown old, was taken away meanwhile, or holds something else."""
     with contextlib.suppress(OSError, ValueError, TypeError):
-        if _age(file) <= _OLD_S:
+        about = file.stat()
+        is_fresh = abs(time.time() - about.st_mtime) <= _OLD_S
+        if is_fresh and stat.S_ISREG(about.st_mode) and about.st_size <= _MOST_BYTES:
             for fields in orjson.loads(file.read_bytes()):
-                yield OpenBreaker(**fields)
+                noted = OpenBreaker(**fields)
+                if noted.is_sound:
+                    yield noted
+
+
+def _is_alive(noted: OpenBreaker) -> bool:
+    """Whether the process is still there, which may have ended without taking its file away."""
+    try:
+        os.kill(noted.pid, 0)
+    except ProcessLookupError:
+        return noted.host != socket.gethostname()
+    except OSError:
+        pass
+    return True

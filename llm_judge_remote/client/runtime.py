@@ -144,7 +144,7 @@ class Runtime:
             channel,
             [address for address in settings.server_url if not is_registry(address)],
             [self._watch(url, settings.registry_refresh) for url in settings.server_url if is_registry(url)],
-            functools.partial(self._server, most=settings.max_in_flight, folder=settings.breaker_folder),
+            functools.partial(self._server, most=settings.max_in_flight, breaker_folder=settings.breaker_folder),
             functools.partial(self._shared_limit, settings.shared_limit, most=settings.max_in_flight)
             if settings.shared_limit
             else None,
@@ -165,16 +165,16 @@ class Runtime:
         for fleet in list(self._fleets):
             gone += fleet.update(self.dispatcher)
         for address in set(gone) - {server.address for fleet in self._fleets for server in fleet.channel.pool.servers}:
-            self._servers.pop(address, None)
-            for notes in self._notes.values():
-                notes.closed(address)
+            server = self._servers.pop(address, None)
+            if server is not None:
+                self.dispatcher.change(server.retire)
             for key in [key for key in self._shared_limits if key[1] == address]:
                 self._shared_limits.pop(key).close()
 
-    def _server(self, address: str, most: int, folder: str | None) -> Server:
+    def _server(self, address: str, most: int, breaker_folder: str | None) -> Server:
         server = self._servers.get(address)
         if server is None:
-            notes = self._notes.setdefault(folder, BreakerNotes(folder))
+            notes = self._notes.setdefault(breaker_folder, BreakerNotes(breaker_folder))
             server = self._servers[address] = Server(address, most, notes)
         server.limit.allow(most)
         return server

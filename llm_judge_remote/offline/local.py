@@ -178,7 +178,7 @@ class _Window:
 
     async def _look(self) -> None:
         """See how fast it goes, and have the disk take what is there."""
-        synced = then = time.monotonic()
+        began = synced = then = time.monotonic()
         done = 0
         while True:
             await asyncio.sleep(_LOOK_S)
@@ -189,8 +189,10 @@ class _Window:
                 self._batch_rows = min(max(round(rate * _BATCH_S), round(_LONG_S / took), 1), _MOST_ROWS)
             done, then = self._done, now
             self._on_look()
-            if now - synced >= _SYNC_S:
+            is_time = now - synced >= _SYNC_S
+            if is_time or now - began < _SYNC_S:  # a registry lists its servers soon after the start
                 self._limit = self._most_begun()
+            if is_time:
                 await asyncio.to_thread(self._work.sync)
                 synced = now
 

@@ -201,6 +201,12 @@ class Server:
         self._failures = _FAILURES_TO_OPEN - 1
         self.failed(now, error)
 
+    def retire(self) -> None:
+        """It is used no more; what becomes of the requests under way there says nothing to anybody."""
+        if self._breakers is not None:
+            self._breakers.closed(self.address)
+            self._breakers = None
+
     def abandoned(self) -> None:
         """The request was given up before it showed anything."""
         self._trial_began = None

@@ -1,8 +1,9 @@
 """One measurement in verl's own environment: `python verl_client.py ARM URL ROWS SERVICE_S SLOTS`; prints JSON.
 
-A batch of 64 rows, which opens connections, goes before the one that counts, and a full garbage collection between
-them: verl's imports leave behind what would set one off in the middle of the rows, for a quarter of a second. What the
-rows themselves set off counts.
+A batch of as many rows goes before the one that counts, as every step of a training but the first has one before it: in
+it connections are opened, and the client finds out how many rows to put into a request. Between them there is a full
+garbage collection: verl's imports leave behind what would set one off in the middle of the rows, for a quarter of a
+second. What the rows themselves set off counts.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from verl.experimental.reward_loop import RewardLoopWorker
 from llm_judge_remote import compute_score_batched
 
 ARMS = ("batched", "async", "manager", "sleep")
-_WARM_UP = 64
 # What no reward function can do better: as many at once as the server takes, and nothing to send or to read.
 _SLEEP = """
 import asyncio
@@ -47,7 +47,7 @@ def main(arm: str, url: str, count: int, service_s: float, slots: int) -> dict[s
     }
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = stage.make_tokenizer(folder)
-        batches = [stage.batch(tokenizer, stage.rollouts(rows, data_source=str(rows))) for rows in (_WARM_UP, count)]
+        batches = [stage.batch(tokenizer, stage.rollouts(count, data_source=source)) for source in ("first", "second")]
         if arm == "batched":
             runs = [_batched(tokenizer, data, settings) for data in batches]
         else:

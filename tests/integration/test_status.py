@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 import requests
 
+from llm_judge_remote import Judge, Outcome, Sample
 from llm_judge_remote.monitoring.fleet import WatchedFleet
 from llm_judge_remote.servers.registry import register
 from llm_judge_remote.settings import JudgeSettings
@@ -349,3 +350,15 @@ def test_a_folder_for_breakers_that_cannot_be_read_is_said_and_the_servers_are_s
         (status,) = fleet.look()
         assert status.state == "well"
         assert fleet.troubles == ["breaker_folder='/nowhere/breakers' cannot be read: no such folder"]
+
+
+def test_a_server_that_leaves_its_registry_takes_its_open_breaker_along(server, tmp_path, breakers):
+    server.stop()
+    place = f"file://{tmp_path}/judges"
+    settings = JudgeSettings(server_url=place, startup_timeout=0, outage_grace=0, registry_refresh=0.05, max_retries=0)
+    with Judge(settings) as judge, watched(server.url) as fleet:
+        with register(place, server.url):
+            assert judge.score([Sample("4", ("4",))])[0].outcome is Outcome.FALLBACK
+            looked_until(fleet, lambda statuses: statuses[0].open_breakers)
+        looked_until(fleet, lambda statuses: not statuses[0].open_breakers)
+    assert not list(breakers.iterdir())

@@ -112,7 +112,7 @@ def test_the_table_fits_80_columns_with_a_long_name_and_large_numbers():
 
 def test_what_is_not_known_is_a_dash_and_a_share_a_percentage():
     (_, _, row, *_) = shown(Look("http://a:1", 1.0, "well", "", Figures(running=3, kv_cache=0.156)))
-    assert row.split() == ["a:1", "well", "3", "-", "16%", "-", "-", "-", "-"]
+    assert row.split() == ["a:1", "well", "3", "-", "16%", "-", "-", "-"]
 
 
 def test_since_when_is_told_only_of_those_that_are_not_well_and_were_watched():
@@ -134,3 +134,20 @@ def test_a_watch_without_a_terminal_prints_one_look_after_the_other(server, monk
     assert result.exit_code == 0
     assert result.stdout.count("1 server | 1 well") == 3
     assert "\x1b" not in result.stdout
+
+
+def test_the_breaker_s_column_is_there_when_one_is_open_and_the_address_is_always():
+    look = Look("http://10.0.0.17:8000", 1.0, "well", "", Figures())
+    assert "breaker" not in " ".join(shown(look))
+    opened = [OpenBreaker(look.address, "h", 1, 0.0, "gone")]
+    assert "breaker" in " ".join(shown(look, open_breakers=opened))
+    assert "10.0.0.17" in " ".join(shown(look, width=50, open_breakers=opened))
+
+
+def test_what_servers_and_others_say_moves_no_cursor_and_is_no_markup():
+    look = Look("http://[fe80::1]:8000", 1.0, "down", "\x1b[2J\x07gone", Figures())
+    opened = [OpenBreaker(look.address, "h", 1, 0.0, "[red]\x1b[31m\n")]
+    text = "\n".join(shown(look, open_breakers=opened, width=120))
+    assert not {"\x1b", "\x07"} & set(text)
+    assert "[fe80::1]:8000" in text
+    assert "[red]" in text

@@ -2,8 +2,13 @@
 
 import logging
 import os
+import shutil
+import socket
+import subprocess
+import sys
 import time
 
+import orjson
 import pytest
 
 from llm_judge_remote.client.breaker_notes import BreakerNotes, open_breakers
@@ -71,7 +76,10 @@ def test_what_a_killed_process_left_grows_old_and_is_removed_after_a_day(notes, 
     notes.opened(URL, "refused")
     eventually(lambda: shown(tmp_path))
     (file,) = tmp_path.iterdir()
-    left = file.rename(tmp_path / "breakers-1-0000.json")
+    left = file.rename(tmp_path / "breakers-1-00000000.json")
+    mine = tmp_path / "breakers-2024.json"
+    mine.write_text("{}")
+    os.utime(mine, (0, 0))
     os.utime(left, (0, time.time() - 60))
     assert shown(tmp_path) == {}
     os.utime(left, (0, time.time() - 2 * 86_400))
@@ -79,13 +87,103 @@ def test_what_a_killed_process_left_grows_old_and_is_removed_after_a_day(notes, 
     another.opened(OTHER, "refused")
     eventually(lambda: OTHER in shown(tmp_path))
     assert not left.exists()
+    assert mine.exists()  # whatever it is, it is nobody's notes
     another.close()
 
 
-@pytest.mark.parametrize("content", [b"", b"[", b"{}", b"[1]", b'[{"address": "x"}]'])
+NOTE = {"address": URL, "host": "h", "pid": 1, "since": 1.0, "error": "e"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[",
+        b"{}",
+        b"[1]",
+        b'[{"address": "x"}]',
+        *(
+            orjson.dumps([{**NOTE, name: value}])
+            for name, value in [
+                ("since", "x"),
+                ("since", 1e300),
+                ("pid", -1),
+                ("pid", "1"),
+                ("address", ["x"]),
+                ("error", None),
+            ]
+        ),
+    ],
+)
 def test_a_file_that_holds_something_else_is_passed_over(tmp_path, content):
-    (tmp_path / "breakers-1-1.json").write_bytes(content)
+    (tmp_path / "breakers-1-00000000.json").write_bytes(content)
+    (tmp_path / "breakers-2-00000000.json").write_bytes(orjson.dumps([NOTE]))
+    assert shown(tmp_path) == {URL: ["e"]}
+
+
+def test_what_is_no_file_or_too_large_for_notes_is_passed_over(tmp_path):
+    os.mkfifo(tmp_path / "breakers-1-00000000.json")
+    (tmp_path / "breakers-2-00000000.json").mkdir()
+    (tmp_path / "breakers-3-00000000.json").symlink_to("nowhere")
+    large = orjson.dumps([{**NOTE, "error": "e" * (2 << 20)}])
+    (tmp_path / "breakers-4-00000000.json").write_bytes(large)
     assert shown(tmp_path) == {}
+
+
+def test_long_errors_are_cut_and_those_that_no_utf_8_holds_are_noted_all_the_same(notes, tmp_path):
+    notes.opened(URL, "x" * 100_000)
+    notes.opened(OTHER, "a \ud800")
+    eventually(lambda: shown(tmp_path) == {URL: ["x" * 500], OTHER: ["a ?"]})
+
+
+def test_the_folder_s_name_keeps_its_meaning_when_the_process_goes_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    notes = BreakerNotes("here")
+    monkeypatch.chdir("/")
+    notes.opened(URL, "refused")
+    eventually(lambda: shown(tmp_path / "here"))
+    notes.close()
+    assert not list((tmp_path / "here").iterdir())
+
+
+def test_a_folder_that_was_taken_away_meanwhile_is_made_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    notes = BreakerNotes(None)
+    notes.opened(URL, "refused")
+    eventually(lambda: URL in open_breakers(None))
+    shutil.rmtree(next(tmp_path.iterdir()))
+    notes.opened(OTHER, "refused")
+    eventually(lambda: list(tmp_path.glob("*/*.json")))
+    notes.close()
+
+
+def test_a_process_of_this_machine_that_is_gone_has_no_open_breaker(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert open_breakers(None) == {}
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    file = next(tmp_path.iterdir()) / "breakers-1-00000000.json"
+    here = {**NOTE, "host": socket.gethostname()}
+    file.write_bytes(orjson.dumps([{**here, "pid": ended.pid}, {**here, "pid": os.getpid()}]))
+    assert [each.pid for each in open_breakers(None)[URL]] == [os.getpid()]
+
+
+def test_a_note_that_cannot_be_kept_true_is_taken_away(notes, tmp_path, monkeypatch, caplog):
+    notes.opened(URL, "refused")
+    notes.opened(OTHER, "refused")
+    eventually(lambda: len(shown(tmp_path)) == 2)
+
+    def full(self, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with caplog.at_level(logging.WARNING, "llm_judge_remote"):
+        notes.closed(URL)
+        eventually(lambda: not list(tmp_path.iterdir()))
+        notes.opened(URL, "refused")
+        eventually(lambda: not notes._is_changed)
+    assert len(caplog.records) == 1  # and not every few seconds
 
 
 def test_a_folder_that_is_not_there_is_said_to_who_looks_and_logged_by_who_writes(tmp_path, caplog):

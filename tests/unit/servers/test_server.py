@@ -195,3 +195,41 @@ def test_whether_there_is_a_batch_endpoint_is_found_out_anew_after_an_outage(ser
     server.has_batch_endpoint = False
     take_down(server)
     assert server.has_batch_endpoint is None
+
+
+class Told:
+    """Whose breaker is open, as a server tells it."""
+
+    def __init__(self):
+        self.open = {}
+
+    def opened(self, address, error):
+        self.open[address] = error
+
+    def closed(self, address):
+        self.open.pop(address, None)
+
+
+def test_who_is_told_of_breakers_hears_when_one_opens_and_when_it_closes():
+    told = Told()
+    server = Server("http://a:1", breakers=told)
+    for number in range(4):
+        server.failed(float(number), "dropped")
+    assert told.open == {}
+    server.failed(4.0, "dropped at last")
+    assert told.open == {"http://a:1": "dropped at last"}
+    server.succeeded(5.0)
+    assert told.open == {}
+
+
+def test_of_a_server_that_is_used_no_more_nothing_is_told_whatever_becomes_of_its_requests():
+    told = Told()
+    server = Server("http://a:1", breakers=told)
+    for number in range(5):
+        server.failed(float(number), "dropped")
+    server.retire()
+    assert told.open == {}
+    server.succeeded(6.0)
+    for number in range(5):
+        server.failed(float(number), "dropped")
+    assert told.open == {}
