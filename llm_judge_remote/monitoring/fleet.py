@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
-from llm_judge_remote.client.breaker_notes import OpenBreaker, open_breakers
+from llm_judge_remote.client.breaker_folder import OpenBreaker, open_breakers
 from llm_judge_remote.client.session import Session
 from llm_judge_remote.client.sessions import Connection, Sessions
 from llm_judge_remote.errors import RegistryError

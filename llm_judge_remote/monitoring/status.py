@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from llm_judge_remote.client.breaker_notes import OpenBreaker
+from llm_judge_remote.client.breaker_folder import OpenBreaker
 from llm_judge_remote.monitoring.look import Look, State
 
 __all__ = ["ServerStatus", "status_of"]

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from llm_judge_remote.cli import status_table
 from llm_judge_remote.cli.main import app
-from llm_judge_remote.client.breaker_notes import OpenBreaker
+from llm_judge_remote.client.breaker_folder import OpenBreaker
 from llm_judge_remote.monitoring.figures import Figures
 from llm_judge_remote.monitoring.look import Look
 from llm_judge_remote.monitoring.status import status_of

@@ -11,7 +11,8 @@ import time
 import orjson
 import pytest
 
-from llm_judge_remote.client.breaker_notes import BreakerNotes, open_breakers
+from llm_judge_remote.client.breaker_folder import open_breakers
+from llm_judge_remote.client.breaker_notes import BreakerNotes
 
 URL, OTHER = "http://judge:8000", "http://other:8000"
 
