@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import threading
 import time
 import weakref
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,8 @@ from llm_judge_remote.scoring.lexical import PLACEHOLDERS
 from llm_judge_remote.settings import JudgeSettings
 
 __all__ = ["Judge"]
+
+_CLOSING_S = 2.0  # that the garbage collector, or the end of the process, waits at most
 
 
 class Judge:
@@ -195,7 +198,8 @@ class Judge:
         """Close all connections; a later call opens new ones."""
         process = self._processes.pop(os.getpid(), None)
         if process is not None:
-            process.finalizer()
+            process.finalizer.detach()
+            process.runtime.close()
 
     def __enter__(self) -> Judge:
         return self
@@ -229,5 +233,14 @@ class _Process:
         self.calibrations = Calibrations()
 
     def close_in(self, pid: int) -> None:
-        if os.getpid() == pid:  # in a fork's child the locks may be held by threads that it does not have
+        """Close what a judge that nobody has any more, or the end of the process, leaves open."""
+        if os.getpid() != pid:  # in a fork's child the locks may be held by threads that it does not have
+            return
+        # The garbage collector works in any thread, perhaps in one that holds a lock which closing needs.
+        closing = threading.Thread(target=self.runtime.close, name="judge-closing", daemon=True)
+        try:
+            closing.start()
+        except RuntimeError:  # no threads are to be had, or no more at the end of the process
             self.runtime.close()
+        else:
+            closing.join(_CLOSING_S)

@@ -185,3 +185,17 @@ def test_a_child_of_a_fork_that_exits_in_the_ordinary_way_does_not_hang_on_the_p
         command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code]
         done = subprocess.run(command, timeout=30, capture_output=True, text=True, check=True)
     assert done.stdout == "7\n"
+
+
+def test_a_judge_that_goes_while_its_lock_is_held_is_closed_when_the_lock_is_free(server):
+    judge = Judge(JudgeSettings(server_url=server.url))
+    assert judge.score([Sample("4", ("4",))])[0].outcome is Outcome.JUDGED
+    dispatcher = judge._process().runtime.dispatcher
+    with (
+        dispatcher._condition
+    ):  # as if the garbage collector had found the judge in the middle of the dispatcher's work
+        del judge
+    until = time.monotonic() + 30
+    while not dispatcher.is_closed:
+        assert time.monotonic() < until
+        time.sleep(0.01)
