@@ -61,6 +61,7 @@ _SWITCHES = (
     "affinity",
     "routing_header",
     "shared_limit",
+    "breaker_folder",
     "cache",
 )
 
@@ -211,9 +212,9 @@ class JudgeSettings(BaseSettings):
         " `max_in_flight` together",
     )
     breaker_folder: OptionalPath = _field(
-        None,
-        "folder in which processes note the servers that they take for down, as `status` shows them; none: one of this"
-        " user's on this machine",
+        "auto",
+        "folder in which processes note the servers that they take for down, as `status` shows them; `auto`: one of"
+        " this user's on this machine; `off`: none",
     )
     cache: OptionalPath = _field(
         None, "keep the judge's replies, and ask nothing twice: `memory`, or an SQLite file's path on a local disk"

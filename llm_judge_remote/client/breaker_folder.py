@@ -19,6 +19,7 @@ from llm_judge_remote.client.private_folder import private_folder
 
 __all__ = ["OpenBreaker", "absolute", "open_breakers", "write_open_breakers"]
 
+_OWN = "auto"
 _NAME = re.compile(r"breakers-\d+-[0-9a-f]{8}\.json")
 _UNFINISHED = ".new"
 _OLD_S = 35.0  # files are written again every ten seconds; and the clocks of two machines may differ a little
@@ -58,11 +59,11 @@ class OpenBreaker:
         )
 
 
-def write_open_breakers(folder: str | None, name: str, noted: Sequence[OpenBreaker]) -> None:
+def write_open_breakers(folder: str, name: str, noted: Sequence[OpenBreaker]) -> None:
     """Write a process's file, or take it away if there is nothing to note.
 
     Args:
-        folder: Where, as an absolute path; None for a folder of this user's in the system's for temporary files.
+        folder: Where, as an absolute path; `auto`: a folder of this user's in the system's for temporary files.
         name: The file's, `breakers-PID-XXXXXXXX.json` with hexadecimal digits.
         noted: What holds now.
 
@@ -77,7 +78,7 @@ def write_open_breakers(folder: str | None, name: str, noted: Sequence[OpenBreak
     _tidy(where)
     try:
         unfinished.write_bytes(orjson.dumps([asdict(each) for each in noted]))
-        if folder is not None:
+        if folder != _OWN:
             unfinished.chmod(0o644)  # it is there to be shared
         unfinished.replace(file)
     except OSError:
@@ -87,11 +88,11 @@ def write_open_breakers(folder: str | None, name: str, noted: Sequence[OpenBreak
         raise
 
 
-def open_breakers(folder: str | None) -> dict[str, list[OpenBreaker]]:
+def open_breakers(folder: str) -> dict[str, list[OpenBreaker]]:
     """The open breakers of all processes that note them there, by the server's address; the longest open ones first.
 
     Args:
-        folder: Where; None for a folder of this user's in the system's for temporary files.
+        folder: Where; `auto`: a folder of this user's in the system's for temporary files.
 
     Raises:
         OSError: The folder cannot be read.
@@ -100,18 +101,18 @@ def open_breakers(folder: str | None) -> dict[str, list[OpenBreaker]]:
     for file in _files(_folder(absolute(folder))):
         for each in _read(file):
             # In a folder that machines share, two of them may have one name: containers do.
-            if folder is not None or _is_alive(each):
+            if folder != _OWN or _is_alive(each):
                 found.setdefault(each.address, []).append(each)
     return {address: sorted(own, key=lambda each: each.since) for address, own in found.items()}
 
 
-def absolute(given: str | None) -> str | None:
+def absolute(given: str) -> str:
     """The folder's name, which means the same when the process goes to another one."""
-    return None if given is None else str(Path(given).expanduser().absolute())
+    return given if given == _OWN else str(Path(given).expanduser().absolute())
 
 
-def _folder(given: str | None) -> Path:
-    if given is None:
+def _folder(given: str) -> Path:
+    if given == _OWN:
         return private_folder()
     folder = Path(given)
     if not folder.is_dir():

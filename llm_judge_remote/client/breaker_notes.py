@@ -34,10 +34,10 @@ class BreakerNotes:
     else suffers.
 
     Args:
-        folder: Where the file is; None for a folder of this user's in the system's for temporary files.
+        folder: Where the file is; `auto`: in a folder of this user's, in the system's for temporary files.
     """
 
-    def __init__(self, folder: str | None) -> None:
+    def __init__(self, folder: str) -> None:
         self._folder = absolute(folder)
         self._name = f"breakers-{os.getpid()}-{secrets.token_hex(4)}.json"
         self._open: dict[str, OpenBreaker] = {}

@@ -38,7 +38,7 @@ class Runtime:
         self._servers: dict[str, Server] = {}
         self._shared_limits: dict[tuple[str, str], SharedLimit] = {}
         self._caches: dict[str, ReplyCache] = {}
-        self._notes: dict[str | None, BreakerNotes] = {}
+        self._notes: dict[str, BreakerNotes] = {}
         self._dialects = Dialects()
         self._fleets: list[Fleet] = []
         self._watches: dict[tuple[str, float], Watch] = {}
@@ -174,7 +174,9 @@ class Runtime:
     def _server(self, address: str, most: int, breaker_folder: str | None) -> Server:
         server = self._servers.get(address)
         if server is None:
-            notes = self._notes.setdefault(breaker_folder, BreakerNotes(breaker_folder))
+            notes = None
+            if breaker_folder is not None:
+                notes = self._notes.setdefault(breaker_folder, BreakerNotes(breaker_folder))
             server = self._servers[address] = Server(address, most, notes)
         server.limit.allow(most)
         return server

@@ -99,6 +99,8 @@ class WatchedFleet:
         return statuses
 
     def _open_breakers(self) -> dict[str, list[OpenBreaker]]:
+        if self._breaker_folder is None:
+            return {}
         try:
             return open_breakers(self._breaker_folder)
         except OSError as error:

@@ -362,3 +362,16 @@ def test_a_server_that_leaves_its_registry_takes_its_open_breaker_along(server, 
             looked_until(fleet, lambda statuses: statuses[0].open_breakers)
         looked_until(fleet, lambda statuses: not statuses[0].open_breakers)
     assert not list(breakers.iterdir())
+
+
+def test_where_breakers_are_not_to_be_noted_none_are_written_nor_read(server, breakers, monkeypatch):
+    monkeypatch.setenv("LLM_JUDGE_BREAKER_FOLDER", "off")
+    monkeypatch.setattr("tempfile.tempdir", str(breakers))
+    server.stop()
+    with Judge(JudgeSettings(server_url=server.url, startup_timeout=0, outage_grace=0, max_retries=0)) as judge:
+        assert judge.score([Sample("4", ("4",))])[0].outcome is Outcome.FALLBACK
+        assert not judge.stats().servers[0].is_up
+        with watched(server.url) as fleet:
+            assert fleet.look()[0].open_breakers == ()
+            assert fleet.troubles == []
+    assert not list(breakers.iterdir())

@@ -242,7 +242,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("name", ["cache", "shared_limit"])
+@pytest.mark.parametrize("name", ["cache", "shared_limit", "breaker_folder"])
 @pytest.mark.parametrize("value", ["off", False, "", "none", None])
 def test_what_keeps_a_file_can_be_switched_off(name, value):
     assert getattr(JudgeSettings(**{name: value}), name) is None

@@ -150,9 +150,9 @@ def test_the_folder_s_name_keeps_its_meaning_when_the_process_goes_elsewhere(tmp
 
 def test_a_folder_that_was_taken_away_meanwhile_is_made_again(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    notes = BreakerNotes(None)
+    notes = BreakerNotes("auto")
     notes.opened(URL, "refused")
-    eventually(lambda: URL in open_breakers(None))
+    eventually(lambda: URL in open_breakers("auto"))
     shutil.rmtree(next(tmp_path.iterdir()))
     notes.opened(OTHER, "refused")
     eventually(lambda: list(tmp_path.glob("*/*.json")))
@@ -161,13 +161,13 @@ def test_a_folder_that_was_taken_away_meanwhile_is_made_again(tmp_path, monkeypa
 
 def test_a_process_of_this_machine_that_is_gone_has_no_open_breaker(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert open_breakers(None) == {}
+    assert open_breakers("auto") == {}
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         ended.wait()
     file = next(tmp_path.iterdir()) / "breakers-1-00000000.json"
     here = {**NOTE, "host": socket.gethostname()}
     file.write_bytes(orjson.dumps([{**here, "pid": ended.pid}, {**here, "pid": os.getpid()}]))
-    assert [each.pid for each in open_breakers(None)[URL]] == [os.getpid()]
+    assert [each.pid for each in open_breakers("auto")[URL]] == [os.getpid()]
 
 
 def test_a_note_that_cannot_be_kept_true_is_taken_away(notes, tmp_path, monkeypatch, caplog):
@@ -199,11 +199,11 @@ def test_a_folder_that_is_not_there_is_said_to_who_looks_and_logged_by_who_write
     assert f"breaker_folder={gone!r}" in caplog.text
 
 
-def test_without_a_folder_they_are_in_one_that_only_this_user_can_use(tmp_path, monkeypatch):
+def test_by_default_they_are_in_one_that_only_this_user_can_use(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    notes = BreakerNotes(None)
+    notes = BreakerNotes("auto")
     notes.opened(URL, "refused")
-    eventually(lambda: URL in open_breakers(None))
+    eventually(lambda: URL in open_breakers("auto"))
     (folder,) = tmp_path.iterdir()
     assert folder.stat().st_mode & 0o777 == 0o700
     notes.close()
