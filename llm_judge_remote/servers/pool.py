@@ -86,6 +86,8 @@ class ServerPool:
 
     def replace(self, servers: Sequence[Server] | Mapping[Server, float]) -> None:
         """From now on these are the servers; what is under way at others goes on."""
+        if any(server.has_answered for server in self.servers):
+            self._startup_until = -math.inf  # one that answered may leave before anybody has had to wait
         self._weights = dict(servers) if isinstance(servers, Mapping) else dict.fromkeys(servers, 1.0)
         self.servers = tuple(self._weights)
         self._orders.clear()
